@@ -1,0 +1,139 @@
+"""Domain-specific masks on the input of a layer."""
+
+import keras
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def straight_through(sampled_mask, mask_probs):
+    """Passes the sampled mask on, and its gradient to the probabilities.
+
+    Paper: Sec. 3.2, the straight-through estimator: the gradient with respect
+    to the drawn mask is taken for the gradient with respect to the mask
+    probabilities. Differs: nothing.
+
+    Args:
+        sampled_mask: [B, F] of 0 and 1.
+        mask_probs: [B, F]. The probabilities it was drawn from.
+
+    Returns:
+        [B, F], equal to `sampled_mask`.
+    """
+
+    def gradient(upstream):
+        return None, upstream
+
+    return tf.identity(sampled_mask), gradient
+
+
+@keras.saving.register_keras_serializable("dmg_tf")
+class DomainMask(keras.layers.Layer):
+    """Multiplies activations with the mask of each image's domain.
+
+    Paper: Sec. 3.2. In training a binary mask is drawn for each image from its
+    domain's probabilities, and gradients reach the probabilities straight
+    through. Otherwise activations are scaled by the soft masks. On a
+    convolutional input a mask has one entry a channel, shared over space
+    (Sec. 4.1, footnote on ResNet). Differs: nothing.
+
+    Args:
+        num_domains: Number of source domains D, at least 2.
+        seed: Seed of the draws and of the initial mask parameters.
+
+    Call arguments:
+        inputs: [B, F] or [B, H, W, F], any float type.
+        domain_ids: int [B]. Which domain each image belongs to. Needed in
+            training and for scaling by an image's own mask.
+        training: Whether to draw binary masks.
+        scale: [F] or [B, F], used instead of `domain_ids` outside training:
+            multiplies the activations as it is. Prediction rules pass
+            averaged or thresholded masks here.
+
+    Weights:
+        mask_logits: float32 [D, F], trainable, from U(0, 1) (Sec. 7.5).
+
+    Randomness:
+        One Bernoulli draw of [B, F] a training call. The n-th draw is a
+        function of the seed and n alone, and n is saved with the model.
+
+    Raises:
+        ValueError: On fewer than two domains, an input of other rank, or a
+            call without the domain ids it needs.
+    """
+
+    def __init__(self, num_domains: int, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        if num_domains < 2:
+            raise ValueError(
+                f"`num_domains` must be at least 2, got {num_domains}"
+            )
+        self.num_domains = num_domains
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        """Makes the mask parameters for the last axis of the input."""
+        if len(input_shape) not in (2, 4):
+            raise ValueError(
+                "DomainMask takes [B, F] or [B, H, W, F], got shape "
+                f"{tuple(input_shape)}"
+            )
+        self.mask_logits = self.add_weight(
+            name="mask_logits",
+            shape=(self.num_domains, input_shape[-1]),
+            dtype="float32",
+            initializer=keras.initializers.RandomUniform(
+                0.0, 1.0, seed=self.seed
+            ),
+            autocast=False,
+        )
+
+    @property
+    def mask_probs(self):
+        """float32 [D, F]: the soft masks, m = σ(m̃)."""
+        return tf.sigmoid(tf.convert_to_tensor(self.mask_logits))
+
+    @property
+    def binary_masks(self):
+        """float32 [D, F] of 0 and 1: soft masks thresholded at 0.5."""
+        return tf.cast(self.mask_probs > 0.5, tf.float32)
+
+    def draw(self, mask_probs):
+        """Draws one binary mask an image.
+
+        Args:
+            mask_probs: float32 [B, F]. Probability that a unit is kept.
+
+        Returns:
+            float32 [B, F] of 0 and 1.
+        """
+        uniform = keras.random.uniform(
+            tf.shape(mask_probs), dtype="float32", seed=self.seed_generator
+        )
+        return tf.cast(uniform < mask_probs, tf.float32)
+
+    def call(self, inputs, domain_ids=None, training=False, scale=None):
+        """Returns the masked activations, of the shape of `inputs`."""
+        if scale is None:
+            if domain_ids is None:
+                raise ValueError(
+                    "DomainMask needs `domain_ids` [B] in training, and "
+                    "`domain_ids` or `scale` otherwise"
+                )
+            # Keras hands integers over as floats when it builds a model.
+            domain_ids = tf.cast(domain_ids, tf.int32)
+            scale = tf.gather(self.mask_probs, domain_ids)  # [B, F]
+            if training:
+                scale = straight_through(self.draw(scale), scale)
+        if len(inputs.shape) == 4 and len(scale.shape) == 2:
+            scale = scale[:, tf.newaxis, tf.newaxis, :]  # [B, 1, 1, F]
+        return inputs * tf.cast(scale, inputs.dtype)
+
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        """Returns the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Returns the arguments that rebuild the layer."""
+        config = super().get_config()
+        return {**config, "num_domains": self.num_domains, "seed": self.seed}

@@ -1,0 +1,6 @@
+"""Methods by name. Importing this package loads no TensorFlow."""
+
+from dmg_tf.registry import METHODS
+
+METHODS.register("dmg", "dmg_tf.methods.dmg:DMG")
+METHODS.register("aggregate", "dmg_tf.methods.aggregate:Aggregate")

@@ -1,0 +1,1 @@
+"""Running a training: files, callbacks, optimisers, the run itself."""

@@ -1,0 +1,221 @@
+"""What happens around the steps: progress, validation, files, checkpoints."""
+
+import csv
+import io
+import math
+import pathlib
+import time
+
+import keras
+import tensorflow as tf
+
+from dmg_tf.errors import UserError
+from dmg_tf.evaluation import OVERALL, Evaluator, mask_iou
+from dmg_tf.training.files import replacing, write_text, writing
+
+
+class StopOnBadLoss(keras.callbacks.Callback):
+    """Ends the run at the first loss that is not a finite number.
+
+    The last checkpoint stays as it is: it was written before.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Raises UserError with the number of the step."""
+        if not math.isfinite(logs["loss"]):
+            step = int(self.model.optimizer.iterations)
+            raise UserError(
+                f"the loss is {logs['loss']} at step {step}: training has "
+                "diverged; the last checkpoint is kept. Try a smaller "
+                "--learning-rate, or --precision float32"
+            )
+
+
+class Timer(keras.callbacks.Callback):
+    """Measures how long the steps of each epoch take.
+
+    Attributes:
+        seconds: Time of the last epoch's steps, without validation.
+        images_per_second: Its rate. The first step of all is left out, as it
+            compiles the graph.
+    """
+
+    def __init__(self, batch_size: int):
+        super().__init__()
+        self.batch_size = batch_size
+        self.seconds = 0.0
+        self.images_per_second = float("nan")
+        self._compiled = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._begin = self._rate_begin = time.perf_counter()
+        self._steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Reads the clock; the epoch's end comes after validation."""
+        self._end = time.perf_counter()
+        if not self._compiled:
+            self._compiled = True
+            self._rate_begin = self._end
+        else:
+            self._steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Works out the rate."""
+        self.seconds = self._end - self._begin
+        if self._steps:
+            elapsed = self._end - self._rate_begin
+            self.images_per_second = self._steps * self.batch_size / elapsed
+
+
+class Keeper(keras.callbacks.Callback):
+    """Validates each epoch, keeps the best model, and writes the files.
+
+    An epoch is selected by the sources' validation images under the method's
+    selection rule, as the mean over domains; the first of equals wins. Paper:
+    Sec. 7.5; the rule is the official code's.
+
+    Files are written in the order best model, history, checkpoint. So a run
+    killed between them repeats one epoch and writes the same again.
+
+    Args:
+        run_dir: The run folder.
+        validation: Batches of the sources' validation images.
+        source_domains: Names by domain id.
+        timer: Gives seconds and rate; comes before this in the callbacks.
+        rate_of_epoch: Gives the learning rate of an epoch counted from 0.
+        on_validation: Called with the number of images of each batch.
+        on_epoch: Called with the row of the history.
+
+    Attributes:
+        history: One dict an epoch: what `history.csv` holds.
+    """
+
+    def __init__(
+        self,
+        run_dir: pathlib.Path,
+        validation: tf.data.Dataset,
+        source_domains,
+        timer: Timer,
+        rate_of_epoch,
+        on_validation=None,
+        on_epoch=None,
+    ):
+        super().__init__()
+        self.run_dir = run_dir
+        self.validation = validation
+        self.source_domains = tuple(source_domains)
+        self.timer = timer
+        self.rate_of_epoch = rate_of_epoch
+        self.on_validation = on_validation
+        self.on_epoch = on_epoch
+        self.history: list[dict] = []
+        self._evaluator = None
+        self._writer = None
+
+    def set_model(self, model):
+        """Binds the model and makes its checkpoint."""
+        super().set_model(model)
+        self._evaluator = Evaluator(model, [model.selection_rule])
+        self._checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=model.optimizer
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(self.run_dir / "checkpoint"), max_to_keep=1
+        )
+
+    def restore(self) -> int:
+        """Loads the last checkpoint, if there is one.
+
+        Returns:
+            The number of epochs that are done.
+        """
+        if not self._manager.latest_checkpoint:
+            return 0
+        self._checkpoint.restore(
+            self._manager.latest_checkpoint
+        ).assert_consumed()
+        done = int(self._manager.latest_checkpoint.rsplit("-", 1)[1])
+        self.history = read_history(self.run_dir / "history.csv")[:done]
+        return done
+
+    @property
+    def best(self) -> dict | None:
+        """The selected epoch's row of the history."""
+        if not self.history:
+            return None
+        return max(self.history, key=lambda row: row[f"validation_{OVERALL}"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Validates, then writes model, history, summaries, checkpoint."""
+        accuracy = self._validate()
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": self.rate_of_epoch(epoch),
+            **{name: float(value) for name, value in logs.items()},
+            **{f"validation_{d}": value for d, value in accuracy.items()},
+            "seconds": self.timer.seconds,
+            "images_per_second": self.timer.images_per_second,
+        }
+        self.history.append(row)
+        if self.best is row:
+            with replacing(self.run_dir / "model.keras") as temporary:
+                self.model.save(temporary)
+        write_text(self.run_dir / "history.csv", _as_csv(self.history))
+        self._summarize(epoch + 1, row)
+        with writing(self.run_dir / "checkpoint"):
+            self._manager.save(checkpoint_number=epoch + 1)
+        if self.on_epoch:
+            self.on_epoch(row)
+
+    def on_train_end(self, logs=None):
+        """Closes the summaries."""
+        if self._writer:
+            self._writer.close()
+
+    def _validate(self) -> dict[str, float]:
+        predictions = self._evaluator(self.validation, self.on_validation)
+        table = predictions.accuracy(self.source_domains)
+        return table[self.model.selection_rule]
+
+    def _summarize(self, epoch, row):
+        with writing(self.run_dir / "logs"):
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(
+                    str(self.run_dir / "logs")
+                )
+            with self._writer.as_default(epoch):
+                for name, value in row.items():
+                    if name != "epoch":
+                        group = (
+                            "validation"
+                            if name.startswith("validation_")
+                            else "training"
+                        )
+                        label = name.removeprefix("validation_")
+                        tf.summary.scalar(f"{group}/{label}", value)
+                for site, pairs in mask_iou(self.model).items():
+                    tf.summary.scalar(f"mask_iou/{site}", pairs["mean"])
+            self._writer.flush()
+
+
+def _as_csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    # Rows of a resumed run have the same columns: same model, same data.
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_history(path: pathlib.Path) -> list[dict]:
+    """Reads `history.csv`: one dict of numbers an epoch."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            {
+                name: int(value) if name == "epoch" else float(value)
+                for name, value in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]

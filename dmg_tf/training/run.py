@@ -1,0 +1,485 @@
+"""One training run, from config to results: where data and methods meet."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dmg_tf.backbones import weights as weight_files
+from dmg_tf.config import RunConfig
+from dmg_tf.data import detect_dataset
+from dmg_tf.data.folder import DomainData
+from dmg_tf.data.pipeline import (
+    ImageSpec,
+    TrainingStream,
+    bad_image_error,
+    evaluation_dataset,
+    find_bad_images,
+)
+from dmg_tf.errors import UserError
+from dmg_tf.evaluation import (
+    Evaluator,
+    mask_density,
+    mask_iou,
+    out_of_domain_rules,
+)
+from dmg_tf.methods.build import build_model
+from dmg_tf.registry import DATASETS
+from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
+from dmg_tf.training.environment import describe
+from dmg_tf.training.files import (
+    remove_folder,
+    write_json,
+    writing,
+)
+from dmg_tf.training.optimizers import OPTIMIZERS
+from dmg_tf.training.progress import Bar, ProgressCallback, print_error
+from dmg_tf.training.schedules import EpochSchedule
+
+# The one part of a run that may change when it is resumed: it can go on longer.
+_MAY_CHANGE = frozenset({"epochs"})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves.
+
+    Attributes:
+        run_dir: The run folder.
+        results: What `results.json` holds.
+        model: The selected model.
+    """
+
+    run_dir: pathlib.Path
+    results: dict[str, Any]
+    model: keras.Model
+
+
+def run_training(config: RunConfig, resume: bool = False) -> RunResult:
+    """Trains, selects, scores, and writes the run folder.
+
+    Args:
+        config: What to do; open choices are resolved here.
+        resume: Go on with the run in the output folder. It ends with the
+            weights that an unbroken run would have. A finished run is read
+            and returned; a missing one is started.
+
+    Returns:
+        Folder, results and model.
+
+    Raises:
+        UserError: For anything the user can mend. A run folder that this call
+            made and that holds no checkpoint yet is removed again.
+    """
+    begin = time.perf_counter()
+    dataset = detect_dataset(config.dataset, config.data)
+    config = config.resolve(dataset)
+    run_dir = pathlib.Path(config.output)
+    going_on = _check_run_dir(run_dir, config, resume)
+    if going_on:
+        finished = _finished(run_dir, config)
+        if finished:
+            return finished
+
+    data = load_data(config)
+    for note in data.notes:
+        print_error(f"note: {note}")
+    bad_images = {}
+    if config.on_bad_image == "skip":
+        data, bad_images = _without_bad_images(data)
+
+    with dtype_policy(config.precision):
+        model = make_model(config, data)
+        weights = _load_weights(model, config)
+        try:
+            _prepare_run_dir(run_dir, config, weights)
+            return _train_and_score(
+                model, config, data, run_dir, bad_images, begin
+            )
+        except BaseException:
+            if not going_on and not _has_checkpoint(run_dir):
+                remove_folder(run_dir)
+            raise
+
+
+def load_data(config: RunConfig) -> DomainData:
+    """Returns the run's data; no image is opened."""
+    return DATASETS[config.dataset](
+        config.data, config.target, config.sources, config.seed
+    )
+
+
+def make_model(config: RunConfig, data: DomainData) -> keras.Model:
+    """Returns the run's model with fresh weights, compiled later."""
+    return build_model(
+        config.method,
+        config.backbone,
+        len(data.class_names),
+        data.source_domains,
+        mask_sites=config.mask_sites,
+        siou_weight=config.siou_weight,
+        siou_reduction=config.siou_reduction,
+        sparsity_weight=config.sparsity_weight,
+        image_size=config.image_size,
+        classifier_init=config.classifier_init,
+        seed=config.seed,
+    )
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str):
+    """Sets Keras' global dtype policy for a while."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def image_spec(model, config: RunConfig) -> ImageSpec:
+    """Returns how images are prepared for a model."""
+    augment = config.augment
+    if augment == "paper":
+        augment = "domainnet" if config.dataset == "domainnet" else "pacs"
+    return ImageSpec(config.image_size, model.mean, model.std, augment)
+
+
+def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
+    """Measures accuracy in and out of domain, and the masks.
+
+    Args:
+        model: The model to score.
+        config: Gives image and batch size.
+        data: Its sources' held-out images and its target's.
+        rules: Prediction rules; None for all the method shows.
+
+    Returns:
+        The parts of `results.json` that describe the model and its data.
+    """
+    rules = tuple(rules or model.prediction_rules)
+    spec = image_spec(model, config)
+    outside = out_of_domain_rules(rules)
+    splits = [(data.in_domain, rules, data.source_domains)]
+    if outside:
+        splits.append((data.out_of_domain, outside, (data.target_domain,)))
+    total = sum(len(examples) for examples, _, _ in splits)
+    tables = []
+    with Bar("scoring", total, "images") as bar:
+        for examples, split_rules, domains in splits:
+            dataset = evaluation_dataset(examples, spec, config.batch_size)
+            with _naming_bad_images(examples.paths):
+                predictions = Evaluator(model, split_rules)(
+                    dataset, bar.advance
+                )
+            tables.append(predictions.accuracy(domains))
+    return {
+        "counts": data.counts(),
+        "in_domain_split": data.in_domain_split,
+        "in_domain": tables[0],
+        "out_of_domain": tables[1] if outside else {},
+        "mask_iou": mask_iou(model),
+        "mask_density": mask_density(model),
+    }
+
+
+def evaluate_run(
+    run_dir: str | pathlib.Path, config: RunConfig, rules=None
+) -> dict[str, Any]:
+    """Scores the selected model of a run folder.
+
+    Args:
+        run_dir: The run folder.
+        config: The run's own, or with other data, target or batch size. Other
+            data must have the model's classes and its source domains.
+        rules: Prediction rules; None for all the method shows.
+
+    Returns:
+        What `results.json` holds, measured now.
+
+    Raises:
+        UserError: If there is no model, or data and model do not go together.
+    """
+    before = _read_results(run_dir)
+    if config.data != before["config"]["data"]:
+        dataset = detect_dataset("auto", config.data)
+        config = dataclasses.replace(config, dataset=dataset)
+    config = dataclasses.replace(
+        config, sources=tuple(before["source_domains"])
+    )
+    config.check()
+    data = load_data(config)
+    if list(data.class_names) != before["class_names"]:
+        raise UserError(
+            f"the model knows the classes {', '.join(before['class_names'])}; "
+            f"the data has {', '.join(data.class_names)}"
+        )
+    if before["bad_images"] and config.data == before["config"]["data"]:
+        data = data.without(before["bad_images"])
+    with dtype_policy(config.precision):
+        model = load_run_model(run_dir)
+        if rules:
+            model.check_rules(rules, domain_ids=())
+        scored = score(model, config, data, rules)
+    return {**before, "config": config.to_json(), **scored}
+
+
+def _read_results(run_dir) -> dict[str, Any]:
+    path = pathlib.Path(run_dir) / "results.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"the run in {run_dir} is not finished: cannot read {path} "
+            f"({error}); go on with it by train.py --resume"
+        ) from error
+
+
+def _train_and_score(model, config, data, run_dir, bad_images, begin):
+    spec = image_spec(model, config)
+    stream = TrainingStream(
+        data.train,
+        spec,
+        config.batch_size,
+        config.seed,
+        config.sampling,
+        len(data.source_domains),
+    )
+    schedule = EpochSchedule(
+        config.learning_rate, config.schedule, stream.steps_per_epoch
+    )
+    model.compile(
+        optimizer=OPTIMIZERS[config.optimizer](
+            schedule,
+            l2=config.weight_decay,
+            mask_rate_ratio=config.resolved_mask_learning_rate
+            / config.learning_rate,
+        ),
+        jit_compile=config.jit,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+    timer = Timer(stream.batch_size)
+    keeper = Keeper(
+        run_dir,
+        evaluation_dataset(data.validation, spec, config.batch_size),
+        data.source_domains,
+        timer,
+        lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
+    )
+    keeper.set_model(model)
+    done = keeper.restore()
+    steps = stream.steps_per_epoch
+    _print_plan(model, config, data, done)
+    if done < config.epochs:
+        with Bar(
+            "training", steps * config.epochs, "steps", steps * done
+        ) as bar:
+            progress = ProgressCallback(bar, config.epochs)
+            keeper.on_epoch = lambda row: progress.show(
+                row, best=keeper.best is row
+            )
+            with _naming_bad_images(
+                data.train.paths, stream, model, data.validation.paths
+            ):
+                model.fit(
+                    stream.dataset(done * steps),
+                    epochs=config.epochs,
+                    initial_epoch=done,
+                    steps_per_epoch=steps,
+                    shuffle=False,  # the stream is shuffled
+                    callbacks=[StopOnBadLoss(), timer, keeper, progress],
+                    verbose=0,
+                )
+    best = keeper.best
+    model.load_weights(run_dir / "model.keras")
+    results = {
+        "config": config.to_json(),
+        "class_names": list(data.class_names),
+        "source_domains": list(data.source_domains),
+        **score(model, config, data),
+        "selection": {
+            "rule": model.selection_rule,
+            "epoch": best["epoch"],
+            "value": best["validation_overall"],
+        },
+        "timing": {
+            "train_images_per_second": _median(
+                row["images_per_second"] for row in keeper.history
+            ),
+            "train_seconds": sum(row["seconds"] for row in keeper.history),
+            "total_seconds": time.perf_counter() - begin,
+        },
+        "bad_images": bad_images,
+        "notes": list(data.notes),
+    }
+    write_json(run_dir / "results.json", results)
+    return RunResult(run_dir, results, model)
+
+
+def _check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
+    """Returns whether a run is there to go on with."""
+    if not run_dir.exists():
+        return False
+    if not run_dir.is_dir():
+        raise UserError(f"--output {run_dir} is a file; give a folder")
+    if not any(run_dir.iterdir()):
+        return False
+    if not (run_dir / "config.json").exists():
+        raise UserError(
+            f"--output {run_dir} is not empty and holds no run; give another "
+            "folder"
+        )
+    if not resume:
+        raise UserError(
+            f"--output {run_dir} holds a run already; pass --resume to go on "
+            "with it, or give another folder"
+        )
+    old, new = RunConfig.read(run_dir).to_json(), config.to_json()
+    old, new = (json.loads(json.dumps(value)) for value in (old, new))
+    changed = [
+        f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
+        for name in new
+        if old.get(name) != new[name] and name not in _MAY_CHANGE | {"output"}
+    ]
+    if changed:
+        raise UserError(
+            f"the run in {run_dir} was started with other settings: "
+            f"{'; '.join(changed)}"
+        )
+    return True
+
+
+def _finished(run_dir, config) -> RunResult | None:
+    if not (run_dir / "results.json").exists():
+        return None
+    results = _read_results(run_dir)
+    if results["config"]["epochs"] != config.epochs:
+        return None
+    print_error(f"{run_dir} is finished; its results:")
+    return RunResult(run_dir, results, load_run_model(run_dir))
+
+
+def load_run_model(run_dir: str | pathlib.Path) -> keras.Model:
+    """Returns the selected model of a run folder.
+
+    Raises:
+        UserError: If there is none, or it can't be read.
+    """
+    path = pathlib.Path(run_dir) / "model.keras"
+    if not path.exists():
+        raise UserError(
+            f"{run_dir} has no {path.name}: the run kept no model yet"
+        )
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"cannot read {path}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _has_checkpoint(run_dir) -> bool:
+    return tf.train.latest_checkpoint(str(run_dir / "checkpoint")) is not None
+
+
+def _prepare_run_dir(run_dir, config, weights) -> None:
+    with writing(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "config.json", config.to_json())
+    write_json(run_dir / "environment.json", describe(*weights))
+    (run_dir / "results.json").unlink(missing_ok=True)
+
+
+def _load_weights(model, config) -> tuple[str | None, str | None]:
+    """Loads initial weights; returns the file and its SHA-256."""
+    if config.weights == "none":
+        return None, None
+    if config.weights == "imagenet":
+        path = weight_files.fetch_imagenet(config.backbone)
+    else:
+        path = pathlib.Path(config.weights)
+    if weight_files.is_keras_weights(path):
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"the weights {path} do not fit {config.method} on "
+                f"{config.backbone}: {str(error).splitlines()[0]}"
+            ) from error
+    else:
+        model.load_torchvision(
+            weight_files.read_state_dict(path), source=str(path)
+        )
+    return str(path), weight_files.sha256_of(path)
+
+
+def _without_bad_images(data: DomainData):
+    paths = []
+    for split in (data.train, data.validation, data.test, data.out_of_domain):
+        paths += split.paths if split is not None else ()
+    with Bar("reading all images", len(paths), "images") as bar:
+        bad = find_bad_images(paths, bar.advance)
+    for path, reason in bad.items():
+        print_error(f"left out {path}: {reason}")
+    if bad:
+        print_error(f"{len(bad)} unreadable images are left out")
+        data = data.without(bad)
+    return data, bad
+
+
+@contextlib.contextmanager
+def _naming_bad_images(paths, stream=None, model=None, more_paths=()):
+    """Turns TensorFlow's nameless decoding error into one with a file."""
+    try:
+        yield
+    except (
+        tf.errors.InvalidArgumentError,
+        tf.errors.UnknownError,
+        tf.errors.NotFoundError,
+    ) as error:
+        order = []
+        if stream is not None:
+            # Most likely among the batches that were being prepared.
+            first = int(model.optimizer.iterations)
+            for step in range(first, first + 4):
+                order += [
+                    stream.examples.paths[i]
+                    for i in stream.examples_of_step(step)
+                ]
+        order += [*more_paths, *paths]
+        bad = find_bad_images(dict.fromkeys(order), stop_at_first=True)
+        if not bad:
+            raise
+        raise bad_image_error(bad) from error
+
+
+def _print_plan(model, config, data, done) -> None:
+    counts = data.counts()
+    sources = ", ".join(
+        f"{name} {count}" for name, count in counts["train"].items()
+    )
+    print_error(
+        f"{config.method} on {config.backbone}: {model.count_params():,} "
+        f"parameters, {config.image_size} px, {config.precision}, weights "
+        f"{config.weights}"
+    )
+    print_error(
+        f"learns from {sources} images; selects on "
+        f"{sum(counts['validation'].values())}; the target is "
+        f"{data.target_domain} with {len(data.out_of_domain)}"
+    )
+    if model.domain_masks:
+        print_error(f"masks on the input of {', '.join(model.domain_masks)}")
+    if done:
+        print_error(f"resumed after epoch {done} of {config.epochs}")
+
+
+def _median(values) -> float:
+    known = sorted(value for value in values if value == value)
+    return known[len(known) // 2] if known else float("nan")
