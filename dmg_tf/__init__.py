@@ -17,9 +17,20 @@ _PLACES = {
     "run_training": "dmg_tf.training.run",
     "DomainMask": "dmg_tf.layers.domain_mask",
 }
+# All that a saved model can hold.
+_SAVED = (
+    "dmg_tf.methods.build",
+    "dmg_tf.training.optimizers",
+    "dmg_tf.training.schedules",
+)
 
 
 def __getattr__(name):
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not getattr(sys.modules.get("__main__"), "DMG_TF_LAZY", False):
+    for _module in _SAVED:
+        importlib.import_module(_module)

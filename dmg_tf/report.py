@@ -20,6 +20,8 @@ def rule_name(rule: str) -> str:
     """Returns what a table calls a prediction rule."""
     if rule.startswith("mask/"):
         return f"mask of {rule.removeprefix('mask/')}"
+    if rule.startswith("head/"):
+        return f"head of {rule.removeprefix('head/')}"
     return _RULE_NAMES.get(rule, rule)
 
 
@@ -76,23 +78,21 @@ def results_text(results: dict[str, Any], width: int = 100) -> str:
 
 
 def mask_text(results: dict[str, Any], width: int = 100) -> str:
-    """Renders overlap and density of the binary masks, a row a site."""
-    title = "Binary masks: overlap of pairs (IoU) and share of active units"
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    table.add_column("masked input of", no_wrap=True)
+    """Renders overlap and density of the binary masks, a column a site."""
     iou, density = results["mask_iou"], results["mask_density"]
     first = next(iter(iou))
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    table.add_column("masked input of", no_wrap=True)
+    for site in iou:
+        table.add_column(site, justify="right")
     for pair in iou[first]:
-        name = "mean" if pair == "mean" else pair.replace("|", "\n& ")
-        table.add_column(f"IoU {name}", justify="right")
+        name = "mean" if pair == "mean" else pair.replace("|", " & ")
+        values = (f"{pairs[pair]:.3f}" for pairs in iou.values())
+        table.add_row(f"IoU, {name}", *values, end_section=pair == "mean")
     for domain in density[first]:
-        table.add_column(f"active\n{domain}", justify="right")
-    for site, pairs in iou.items():
-        table.add_row(
-            site,
-            *(f"{value:.3f}" for value in pairs.values()),
-            *(f"{value:.3f}" for value in density[site].values()),
-        )
+        values = (f"{shares[domain]:.3f}" for shares in density.values())
+        table.add_row(f"active in {domain}", *values)
+    title = "Binary masks: overlap of pairs (IoU) and share of active units"
     return f"{title}\n{_render(table, width)}"
 
 

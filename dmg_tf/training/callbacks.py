@@ -118,8 +118,11 @@ class Keeper(keras.callbacks.Callback):
         """Binds the model and makes its checkpoint."""
         super().set_model(model)
         self._evaluator = Evaluator(model, [model.selection_rule])
+        # Every variable by itself: Keras does not hand the seeds' states to
+        # TensorFlow's checkpoints when it is given the model as a whole.
         self._checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=model.optimizer
+            model=[v.value for v in model.variables],
+            optimizer=[v.value for v in model.optimizer.variables],
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self.run_dir / "checkpoint"), max_to_keep=1

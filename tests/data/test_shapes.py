@@ -34,7 +34,7 @@ def _inside(shape):
 
 def _faces_right(class_name, seed):
     """Whether more of the outline lies right of the middle of its box."""
-    shape = shapes._silhouette(class_name, np.random.default_rng(seed))
+    shape = shapes.silhouette(class_name, np.random.default_rng(seed))
     columns = np.flatnonzero(_inside(shape).any(0))
     weights = _inside(shape).sum(0)[columns[0] : columns[-1] + 1]
     half = len(weights) // 2
@@ -45,7 +45,7 @@ def _faces_right(class_name, seed):
 def test_outline_fills_a_fair_part_of_the_canvas(class_name):
     shares = []
     for seed in range(40):
-        shape = shapes._silhouette(class_name, np.random.default_rng(seed))
+        shape = shapes.silhouette(class_name, np.random.default_rng(seed))
         assert shape.outline.ndim == 2 and len(shape.outline) > 30
         shares.append(_inside(shape).mean())
     assert min(shares) > 0.01
@@ -176,7 +176,7 @@ def test_habit_shows_in_the_picture(domain):
     for seed in range(10):
         first, second = (
             shapes.STYLES[domain](
-                shapes._silhouette("mug", np.random.default_rng(seed)),
+                shapes.silhouette("mug", np.random.default_rng(seed)),
                 np.random.default_rng(seed),
                 habit,
             )

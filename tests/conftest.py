@@ -1,0 +1,66 @@
+"""Shared set-up: seeds, two logical devices, small folders of images."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACS = ROOT.parent / "shared" / "pacs"
+
+
+def pytest_configure(config):
+    """Splits the CPU in two, which must happen before TensorFlow starts."""
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        device, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+
+
+def pytest_collection_modifyitems(items):
+    """Skips tests of real images where there are none."""
+    if PACS.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"there is no PACS at {PACS}")
+    for item in items:
+        if "data" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Makes every test draw the same numbers, whatever ran before."""
+    keras.utils.set_random_seed(1234)
+
+
+@pytest.fixture(scope="session")
+def pacs():
+    """The real benchmark's folder."""
+    return PACS
+
+
+def write_images(root, domains, classes, count, size=40, seed=0):
+    """Writes DIR/<domain>/<class>/<i>.png; a class is a colour."""
+    rng = np.random.default_rng(seed)
+    for domain in domains:
+        for index, name in enumerate(classes):
+            folder = pathlib.Path(root) / domain / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = rng.integers(0, 90, (size, size + 8, 3), np.uint8)
+                image[..., index % 3] += 120
+                PIL.Image.fromarray(image).save(folder / f"{i}.png")
+    return pathlib.Path(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """Three domains, three classes, 12 images each; not to be changed."""
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    return write_images(root, ("a", "b", "c"), ("x", "y", "z"), 12)

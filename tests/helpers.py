@@ -1,0 +1,82 @@
+"""What every layer and model must do."""
+
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def assert_layer_contract(
+    make_layer,
+    inputs,
+    call_kwargs=None,
+    trainable=0,
+    non_trainable=0,
+    float32_weights=True,
+):
+    """Checks what Keras expects of a layer.
+
+    Args:
+        make_layer: Returns a new layer.
+        inputs: float32 array that it takes.
+        call_kwargs: Further call arguments.
+        trainable: Number of trainable weights.
+        non_trainable: Number of other weights, seed states left out.
+        float32_weights: Whether weights stay float32 in mixed precision.
+    """
+    call_kwargs = call_kwargs or {}
+    layer = make_layer()
+    outputs = np.asarray(layer(inputs, **call_kwargs))
+    assert len(layer.trainable_weights) == trainable
+    assert len(layer.non_trainable_weights) == non_trainable
+    assert outputs.shape == tuple(layer.compute_output_shape(inputs.shape))
+
+    # config round trip
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+
+    # eager = graph
+    graph = tf.function(lambda x: layer(x, **call_kwargs))
+    np.testing.assert_allclose(graph(inputs), outputs, rtol=1e-5, atol=1e-6)
+
+    # a model that holds it reloads with equal outputs
+    symbolic = keras.Input(inputs.shape[1:])
+    fixed = {k: tf.constant(v) for k, v in call_kwargs.items()}
+    if not fixed:
+        model = keras.Model(symbolic, layer(symbolic))
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.keras"
+            model.save(path)
+            loaded = keras.models.load_model(path)
+        np.testing.assert_allclose(loaded(inputs), outputs, rtol=1e-5)
+
+    # mixed precision computes in 16 bits and keeps weights in 32
+    mixed = type(layer).from_config({**config, "dtype": "mixed_bfloat16"})
+    assert mixed(inputs, **call_kwargs).dtype == "bfloat16"
+    if float32_weights:
+        assert {w.dtype for w in mixed.weights} <= {"float32", "uint32"}
+
+    # one step moves every trainable weight
+    if trainable:
+        with tf.GradientTape() as tape:
+            result = layer(inputs, **call_kwargs)
+            loss = tf.reduce_mean(tf.square(result - 0.3))
+        gradients = tape.gradient(loss, layer.trainable_weights)
+        for weight, gradient in zip(
+            layer.trainable_weights, gradients, strict=True
+        ):
+            assert gradient is not None, weight.path
+            assert np.abs(np.asarray(gradient)).max() > 0, weight.path
+
+
+def random_batch(batch=6, size=32, classes=3, domains=3, seed=0):
+    """Returns ({"image", "domain_ids"}, labels) as NumPy arrays."""
+    rng = np.random.default_rng(seed)
+    inputs = {
+        "image": rng.normal(size=(batch, size, size, 3)).astype(np.float32),
+        "domain_ids": (np.arange(batch) % domains).astype(np.int32),
+    }
+    return inputs, rng.integers(0, classes, batch).astype(np.int32)
