@@ -27,12 +27,15 @@ class Backbone:
         mask_sites: Names of the stages that are masked by default (Sec. 4.1).
         mean: Mean of RGB in [0, 1] that images are normalised with.
         std: Standard deviation of RGB in [0, 1], likewise.
+        entry_prefix: What weight files have before each word of a layer's
+            name.
     """
 
     stages: tuple[keras.Layer, ...]
     mask_sites: tuple[str, ...]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    entry_prefix: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +175,7 @@ def uniform_bias(name: str, fan_in: int, seed: int):
 
 
 def linear(name: str, fan_in: int, units: int, seed: int) -> keras.layers.Dense:
-    """Returns a dense layer [B, fan_in] -> [B, units], initialised as torch's."""
+    """Returns a dense layer [B, fan_in] -> [B, units] with PyTorch's start."""
     return keras.layers.Dense(
         units,
         kernel_initializer=uniform_by_fan_in(name, seed),
@@ -201,11 +204,27 @@ def classifier(name: str, fan_in: int, spec: NetworkSpec) -> keras.layers.Dense:
     return layer
 
 
-def torchvision_entries(layers) -> dict[str, tuple[object, tuple[int, ...]]]:
+def entry_name(layer_name: str, prefix: str = "") -> str:
+    """Returns what a weight file calls a layer.
+
+    Args:
+        layer_name: The layer's name, words and numbers between dots.
+        prefix: See `Backbone.entry_prefix`; numbers have none.
+    """
+    return ".".join(
+        part if part.isdigit() else prefix + part
+        for part in layer_name.split(".")
+    )
+
+
+def torchvision_entries(
+    layers, prefix: str = ""
+) -> dict[str, tuple[object, tuple[int, ...]]]:
     """Maps torchvision's entry names to our variables.
 
     Args:
         layers: Built layers that carry torchvision's names.
+        prefix: See `Backbone.entry_prefix`.
 
     Returns:
         {entry name: (variable, axes)}: a torchvision array transposed by
@@ -213,21 +232,22 @@ def torchvision_entries(layers) -> dict[str, tuple[object, tuple[int, ...]]]:
     """
     entries = {}
     for layer in layers:
+        name = entry_name(layer.name, prefix)
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             # (C, 1, H, W) -> (H, W, C, 1)
-            entries[f"{layer.name}.weight"] = (layer.kernel, (2, 3, 0, 1))
+            entries[f"{name}.weight"] = (layer.kernel, (2, 3, 0, 1))
         elif isinstance(layer, keras.layers.Conv2D):
-            entries[f"{layer.name}.weight"] = (layer.kernel, (2, 3, 1, 0))
+            entries[f"{name}.weight"] = (layer.kernel, (2, 3, 1, 0))
         elif isinstance(layer, keras.layers.Dense):
-            entries[f"{layer.name}.weight"] = (layer.kernel, (1, 0))
+            entries[f"{name}.weight"] = (layer.kernel, (1, 0))
         elif isinstance(layer, FusedBatchNorm):
-            entries[f"{layer.name}.weight"] = (layer.gamma, (0,))
-            entries[f"{layer.name}.bias"] = (layer.beta, (0,))
-            entries[f"{layer.name}.running_mean"] = (layer.moving_mean, (0,))
-            entries[f"{layer.name}.running_var"] = (
+            entries[f"{name}.weight"] = (layer.gamma, (0,))
+            entries[f"{name}.bias"] = (layer.beta, (0,))
+            entries[f"{name}.running_mean"] = (layer.moving_mean, (0,))
+            entries[f"{name}.running_var"] = (
                 layer.moving_variance,
                 (0,),
             )
         if getattr(layer, "use_bias", False):
-            entries[f"{layer.name}.bias"] = (layer.bias, (0,))
+            entries[f"{name}.bias"] = (layer.bias, (0,))
     return entries

@@ -6,8 +6,10 @@ and a run that resumes sees what an unbroken one would have seen.
 """
 
 import dataclasses
+import io
 
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 
 from dmg_tf.data import transforms
@@ -220,7 +222,7 @@ def bad_image_error(bad: dict[str, str]) -> UserError:
 def _is_readable(path) -> bool:
     try:
         transforms.decode(tf.io.read_file(path))
-    except tf.errors.OpError:
+    except (tf.errors.OpError, ValueError):
         return False
     return True
 
@@ -234,9 +236,11 @@ def _why_unreadable(path: str) -> str:
     if not contents:
         return "the file is empty"
     try:
-        transforms._decode_with_pillow(contents)
-    except Exception as error:  # noqa: BLE001  (Pillow raises many kinds)
-        return str(error).partition(":")[0] or type(error).__name__
+        with PIL.Image.open(io.BytesIO(contents)) as image:
+            image.load()
+    except Exception as error:  # Pillow raises many kinds
+        # Pillow names its buffer, which says nothing to the user.
+        return str(error).partition(" <_io")[0] or type(error).__name__
     return "it is damaged"
 
 

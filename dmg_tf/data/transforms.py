@@ -29,6 +29,7 @@ def decode(contents):
 
     Raises:
         tf.errors.InvalidArgumentError: If the bytes are no complete image.
+            Outside a graph it is a ValueError where Pillow was asked.
     """
     start = tf.strings.substr(contents, 0, 4)
 
@@ -54,14 +55,19 @@ def decode(contents):
     return image
 
 
-def _decode_with_pillow(contents: bytes) -> np.ndarray:
-    with PIL.Image.open(io.BytesIO(contents)) as image:
-        image.load()
-        if image.mode.startswith("I;16") or image.mode == "I":
-            # Pillow would clip 16 bits at 255 instead of scaling them.
-            grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255)
-            return np.repeat(grey.astype(np.uint8)[..., np.newaxis], 3, axis=2)
-        return np.asarray(image.convert("RGB"))
+def _decode_with_pillow(contents) -> np.ndarray:
+    # A graph hands over bytes, eager execution an array that holds them.
+    contents = contents if isinstance(contents, bytes) else contents.item()
+    try:
+        with PIL.Image.open(io.BytesIO(contents)) as image:
+            if image.mode.startswith("I"):
+                # Pillow would clip 16 bits at 255 instead of scaling them.
+                grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
+                return np.stack([grey.astype(np.uint8)] * 3, axis=-1)
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:
+        # Pillow raises many kinds, from OSError to struct.error.
+        raise ValueError(f"no complete image: {error}") from error
 
 
 def resize(image, size: int):

@@ -3,7 +3,11 @@
 import keras
 import tensorflow as tf
 
-from dmg_tf.backbones.blocks import NetworkSpec, torchvision_entries
+from dmg_tf.backbones.blocks import (
+    NetworkSpec,
+    entry_name,
+    torchvision_entries,
+)
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES, unknown_name
 
@@ -98,6 +102,7 @@ class DomainModel(keras.Model):
             NetworkSpec(num_classes, self.dropout, classifier_init, seed)
         )
         self.mean, self.std = network.mean, network.std
+        self.entry_prefix = network.entry_prefix
         self.mask_sites = _check_sites(
             network, backbone, mask_sites or network.mask_sites
         )
@@ -282,12 +287,13 @@ class DomainModel(keras.Model):
 
     def torchvision_entries(self):
         """Returns {entry name: (variable, axes)} of the whole network."""
-        return torchvision_entries(self.named_layers())
+        return torchvision_entries(self.named_layers(), self.entry_prefix)
 
     @property
     def classifier_entries(self) -> tuple[str, str]:
         """Names, as torchvision has them, of the last layer's entries."""
-        name = self.task_network.stages[-1].name
+        last = self.task_network.stages[-1]
+        name = entry_name(last.name, self.entry_prefix)
         return (f"{name}.weight", f"{name}.bias")
 
     def load_torchvision(self, state_dict, source: str = "state_dict") -> None:

@@ -1,12 +1,11 @@
 """The fixtures were written by torch.save of PyTorch 2.14.1: random numbers.
 
-All other files are put together here, instruction by instruction.
+All other files are put together by `torch_files`.
 """
 
 import io
 import random
 import struct
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -16,109 +15,21 @@ import pytest
 from dmg_tf.backbones import torch_file
 from dmg_tf.backbones.torch_file import read_torch_file
 from dmg_tf.errors import UserError
+from tests.backbones.torch_files import (
+    WRITERS,
+    archive,
+    example,
+    items,
+    mutated,
+    number,
+    state_dict,
+    stream,
+    tensor,
+    traced,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TYPES = {"f4": "Float", "f8": "Double", "f2": "Half", "i8": "Long"}
-EMPTY_ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
-
-
-def text(value):
-    encoded = value.encode()
-    return b"X" + struct.pack("<I", len(encoded)) + encoded
-
-
-def number(value):
-    return b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
-
-
-def items(*values):
-    return b"(" + b"".join(values) + b"t"
-
-
-def tensor(key, kind, numel, size, stride, offset=0):
-    """Pickles a tensor the way `torch.save` does."""
-    storage = items(
-        text("storage"),
-        f"ctorch\n{kind}Storage\n".encode(),
-        text(key),
-        text("cpu"),
-        number(numel),
-    )
-    arguments = items(
-        storage + b"Q",
-        number(offset),
-        items(*map(number, size)),
-        items(*map(number, stride)),
-        b"\x89",
-        EMPTY_ORDERED_DICT,
-    )
-    return b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
-
-
-def state_dict(**entries):
-    pairs = b"".join(text(name) + value for name, value in entries.items())
-    return EMPTY_ORDERED_DICT + b"(" + pairs + b"u"
-
-
-def archive(body, storages, compression=zipfile.ZIP_STORED, order=b"little"):
-    """Returns the newer format: a zip archive."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as target:
-        target.writestr("net/data.pkl", b"\x80\x02" + body + b".")
-        target.writestr("net/byteorder", order)
-        for key, data in storages.items():
-            target.writestr(f"net/data/{key}", data)
-    return file.getvalue()
-
-
-def stream(body, storages, width=4):
-    """Returns the older format: pickles and numbers in a row."""
-    keys = b"](" + b"".join(map(text, storages)) + b"e"
-    magic = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-    pickles = (magic, b"M\xe9\x03", b"}", body, keys)
-    return b"".join(b"\x80\x02" + p + b"." for p in pickles) + b"".join(
-        struct.pack("<q", len(data) // width) + data
-        for data in storages.values()
-    )
-
-
-WRITERS = pytest.mark.parametrize("write", [archive, stream])
-
-
-def example(write=archive, **entries):
-    """Returns a file with a weight, a bias, and what else is given."""
-    weight = tensor("0", "Float", 6, (2, 3), (3, 1))
-    bias = tensor("1", "Float", 2, (2,), (1,))
-    data = {
-        "0": np.arange(6, dtype="<f4").tobytes(),
-        "1": np.ones(2, "<f4").tobytes(),
-    }
-    return write(state_dict(weight=weight, bias=bias, **entries), data)
-
-
-@pytest.fixture
-def read(tmp_path):
-    def read(content):
-        path = tmp_path / "net.pth"
-        path.write_bytes(content)
-        return read_torch_file(path)
-
-    return read
-
-
-@pytest.fixture
-def refused(read):
-    """Checks that a file is refused, in one line, for the reason given."""
-
-    def refused(content, reason):
-        with pytest.raises(UserError, match=reason) as caught:
-            read(content)
-        message = str(caught.value)
-        assert "net.pth: not usable as weights: " in message
-        assert message.isprintable()
-        assert len(message) < 500
-
-    return refused
 
 
 @pytest.mark.parametrize(
@@ -229,114 +140,6 @@ def test_memory_is_the_size_of_the_file(tmp_path):
             assert peak < limit * path.stat().st_size
 
 
-CANARY = b"Vtouch canary\n"
-HOSTILE = {
-    "global": b"cos\nsystem\n(" + CANARY + b"tR",
-    "global of posix": b"cposix\nsystem\n(" + CANARY + b"tR",
-    "stack global": text("os") + text("system") + b"\x93(" + CANARY + b"tR",
-    "inst": b"(" + CANARY + b"ios\nsystem\n",
-    "obj": b"(cos\nsystem\n" + CANARY + b"o",
-    "eval": b"cbuiltins\neval\n(" + CANARY + b"tR",
-    "dotted": b"ccollections\nOrderedDict.__class__\n)R",
-    "dotted module": b"ctorch._utils\n_rebuild_tensor_v2.__globals__\n",
-    "a type called": b"ctorch\nFloatStorage\n)R",
-    "newobj": b"ccollections\nOrderedDict\n)\x81",
-    "newobj_ex": b"ccollections\nOrderedDict\n)}\x92",
-    "build on a name": b"ccollections\nOrderedDict\n}b",
-    "build on a builder": b"ctorch._utils\n_rebuild_tensor_v2\n}b",
-    "extension": b"\x82\x01",
-    "text persistent id": b"Pos\n",
-    "module": items(text("module"), text("x"), text("y"), b"N", b"K\x01")
-    + b"Q",
-    "call of a list": b"])R",
-    "append to a name": b"ccollections\nOrderedDict\n](a",
-    "items of a list": b"](K\x01K\x02u",
-    "odd items": b"}(K\x01u",
-    "tuple as key": b"})K\x01s",
-    "no mark": b"t",
-    "empty stack": b"0R",
-    "unknown memo": b"h\x07",
-    "view": items(
-        text("storage"),
-        b"ctorch\nFloatStorage\n",
-        text("0"),
-        text("cpu"),
-        number(1),
-        text("view"),
-    )
-    + b"Q",
-    "long text": b"X\xff\xff\xff\x7f",
-    "longer text": b"\x8d" + b"\xff" * 7 + b"\x7f",
-    "long bytes": b"\x8e" + b"\xff" * 7 + b"\x7f",
-    "long number": b"\x8b\xff\xff\xff\x7f",
-    "frame": b"\x95" + b"\xff" * 8 + b"\x8e" + b"\xff" * 8,
-}
-
-
-@WRITERS
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pickles_run_nothing(
-    write, name, refused, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    refused(write(state_dict(w=HOSTILE[name]), {}), "weights: .")
-    refused(write(HOSTILE[name], {}), "weights: .")
-    assert not (tmp_path / "canary").exists()
-
-
-def test_refused_names_are_shown(refused):
-    body = b"cos\nsystem\n(" + CANARY + b"tR"
-    refused(archive(body, {}), "refers to os.system.*nothing .* was run")
-    refused(archive(b"cos\n\x1b[2J\n)R", {}), r"refers to os.\?\[2J")
-
-
-BOMBS = {
-    "deep nesting": (b")" + b"\x85" * 100_000, "not a state dict"),
-    "deep key": (b"})" + b"\x85" * 100_000 + b"Ns", "a key of type tuple"),
-    "many dicts": (b"}" * 300_000, "more than 200000 instr"),
-    "long pickle": (
-        (b"X\xff\xff\x00\x00" + bytes(65_535)) * 17,
-        "longer|a record of",
-    ),
-    "wide text": ((text("a" * 60_000 + "\U0001f600")) * 17, "not a state"),
-    "copied lists": (
-        b"ccollections\nOrderedDict\nq\x00]q\x01("
-        + (text("k") + b"N\x86") * 30_000
-        + b"e"
-        + b"h\x00h\x01\x85R" * 10_000,
-        "more than 200000 instr",
-    ),
-    "doubled tuples": (b")" + b"q\x00h\x00\x86" * 60_000, "not a state dict"),
-}
-
-
-def traced(path):
-    """Returns the tensors or the error of a file, and the peak memory."""
-    tracemalloc.start()
-    try:
-        found = read_torch_file(path)
-    except UserError as error:
-        found = error
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return found, peak
-
-
-@pytest.mark.parametrize(
-    "write, name",
-    [(archive, name) for name in BOMBS] + [(stream, "long pickle")],
-)
-def test_bombs_take_little_memory(write, name, tmp_path):
-    body, reason = BOMBS[name]
-    path = tmp_path / "net.pth"
-    path.write_bytes(write(body, {}))
-    found, peak = traced(path)
-    with pytest.raises(UserError, match=reason):
-        raise found
-    assert peak < 32 << 20
-
-
 @WRITERS
 def test_sizes_beyond_the_file(write, refused):
     huge = 10**12
@@ -414,28 +217,6 @@ def test_zip_bombs(refused):
         at = content.rindex(key) - 46
         content = content[:at] + first + content[at + 46 :]
     refused(content, "its storages overlap")
-
-
-def mutated(content, rng):
-    """Returns the content with a few bytes changed, cut out or repeated."""
-    content = bytearray(content)
-    for _ in range(rng.choice([1, 1, 2, 8])):
-        at = rng.randrange(len(content))
-        length = rng.choice([1, 2, 4, 8])
-        kind = rng.randrange(6)
-        if kind == 0:
-            content[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            content[at : at + length] = rng.randbytes(length)
-        elif kind == 2:
-            content[at : at + length] = b"\xff" * (length - 1) + b"\x7f"
-        elif kind == 3:
-            del content[at : at + length]
-        elif kind == 4:
-            content[at:at] = content[at : at + 8 * length]
-        else:
-            content[at] = rng.choice(b"(.0eusatRbQocij\x81\x82\x85\x8b\x8e\x93")
-    return bytes(content)
 
 
 def mutations(rng):

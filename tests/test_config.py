@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+from dmg_tf.config import (
+    PRESETS,
+    OneLineParser,
+    RunConfig,
+    add_config_flags,
+    config_from_args,
+)
+from dmg_tf.errors import UserError
+from dmg_tf.registry import DATASETS
+
+
+def parsed(*argv):
+    parser = OneLineParser()
+    add_config_flags(parser)
+    return config_from_args(parser.parse_args(argv))
+
+
+def test_presets_are_the_papers():
+    config = parsed("--target", "sketch").resolve("pacs")
+    assert (config.epochs, config.batch_size, config.image_size) == (
+        50,
+        64,
+        224,
+    )
+    assert config.optimizer == "adam" and config.learning_rate == 1e-4
+    assert config.resolved_mask_learning_rate == 1e-4
+    assert config.schedule == "exponential" and config.weight_decay == 1e-5
+    assert config.siou_weight == 0.1 and config.weights == "imagenet"
+    config = parsed("--target", "sketch").resolve("domainnet")
+    assert config.schedule == "inverse" and config.weight_decay == 0
+    assert config.classifier_init == "normal"
+    assert set(PRESETS) == set(DATASETS.names())
+
+
+def test_flags_win_over_presets():
+    config = parsed(
+        *("--target", "a", "--sources", "b", "c", "--epochs", "3"),
+        *("--weight-decay", "0", "--jit", "--mask-sites", "fc"),
+        *("--siou-weight", "1e-3", "--output", "here"),
+    ).resolve("shapes")
+    assert config.sources == ("b", "c") and config.epochs == 3
+    assert config.weight_decay == 0 and config.jit and config.output == "here"
+    assert config.mask_sites == ("fc",) and config.siou_weight == 1e-3
+    assert config.weights == "none"
+
+
+def test_json_round_trip():
+    config = parsed("--target", "a", "--sources", "b", "c").resolve("folder")
+    again = RunConfig.from_json(json.loads(json.dumps(config.to_json())))
+    assert again == config
+    assert config.output == "runs/folder-a-dmg-resnet18-seed0"
+
+
+@pytest.mark.parametrize(
+    "flags,match",
+    [
+        (["--backbone", "resnet81"], "'resnet81'.*Did you mean 'resnet18'"),
+        (
+            ["--method", "dgm"],
+            "unknown --method 'dgm'; known: .*Did you mean 'dmg'",
+        ),
+        (["--dataset", "pac"], "Did you mean 'pacs'"),
+        (["--optimizer", "lion"], "known: adam, sgd"),
+        (["--schedule", "cosine"], "unknown --schedule 'cosine'"),
+        (["--precision", "float64"], "unknown --precision"),
+        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
+        (["--batch-size", "-4"], "--batch-size must be at least 1"),
+        (["--image-size", "31"], "--image-size must be at least 32, got 31"),
+        (["--learning-rate", "0"], "--learning-rate must be above 0"),
+        (["--learning-rate", "nan"], "--learning-rate must be above 0"),
+        (["--mask-learning-rate", "-1"], "--mask-learning-rate must be above"),
+        (["--siou-weight", "-0.1"], "--siou-weight must be at least 0"),
+        (["--seed", "-1"], "--seed must be at least 0"),
+        (["--seed", "4294967296"], "at most"),
+    ],
+)
+def test_errors(flags, match):
+    with pytest.raises(UserError, match=match):
+        parsed("--target", "a", *flags)
+
+
+@pytest.mark.parametrize(
+    "flags,words",
+    [
+        ([], "required: --target"),
+        (["--target", "a", "--epochs", "many"], "invalid int value: 'many'"),
+        (["--target", "a", "--lambda", "1"], "unrecognized arguments"),
+    ],
+)
+def test_parser_errors_are_one_line(flags, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parser = OneLineParser()
+        add_config_flags(parser)
+        parser.parse_args(flags)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and printed.count("\n") == 1
+    assert words in printed
+
+
+def test_unknown_setting_in_json():
+    with pytest.raises(UserError, match="'lamda'"):
+        RunConfig.from_json({"target": "a", "lamda": 1})
+
+
+def test_reading_a_run_folder(tmp_path):
+    with pytest.raises(UserError, match="is not a run folder"):
+        RunConfig.read(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="is not a run folder"):
+        RunConfig.read(tmp_path)
