@@ -323,6 +323,12 @@ def load(
 
 def check_domain_data(data: DomainData) -> None:
     """Raises UserError where a split or a source's class holds no image."""
+    if len(data.class_names) < 2:
+        raise UserError(
+            f"there is nothing to tell apart: the only class is "
+            f"{data.class_names[0]!r}; give two or more class folders in each "
+            "domain"
+        )
     for index, domain in enumerate(data.source_domains):
         for split in ("train", "validation"):
             examples = getattr(data, split)

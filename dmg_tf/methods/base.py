@@ -203,7 +203,7 @@ class DomainModel(keras.Model):
                 domain ids and got none.
         """
         self.check_rules([prediction_rule], domain_ids)
-        images = tf.convert_to_tensor(images, self.compute_dtype)
+        images = tf.cast(images, self.compute_dtype)
         return self.logits_by_rule(images, [prediction_rule], domain_ids)[
             prediction_rule
         ]

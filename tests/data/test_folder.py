@@ -147,3 +147,9 @@ def test_detection(tiny_folder, tmp_path):
         detect_dataset("pacs", None)
     with pytest.raises(UserError, match="takes no --data"):
         detect_dataset("shapes", "x")
+
+
+def test_one_class_is_nothing_to_learn(tmp_path):
+    root = write_images(tmp_path / "data", ("a", "b", "c"), ("x",), 10)
+    with pytest.raises(UserError, match="the only class is 'x'"):
+        load(root, "c")

@@ -1,0 +1,43 @@
+"""Every method on every backbone, on synthetic data, through the real step."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dmg_tf.methods.build import build_model
+from dmg_tf.registry import BACKBONES, METHODS
+from dmg_tf.training.optimizers import OPTIMIZERS
+from tests.helpers import random_batch
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+@pytest.mark.parametrize("method", METHODS.names())
+def test_trains_and_predicts_by_every_rule(method, backbone):
+    domains = ("a", "b", "c", "d")
+    model = build_model(method, backbone, 5, domains, image_size=32, seed=3)
+    inputs, labels = random_batch(batch=4, classes=5, domains=4)
+    rules = dict.fromkeys((*model.prediction_rules, model.selection_rule))
+    before = model.logits(inputs["image"]).numpy()
+    model.compile(optimizer=OPTIMIZERS["adam"](1e-3, l2=1e-5))
+    data = tf.data.Dataset.from_tensors((inputs, labels))
+    history = model.fit(data, verbose=0, shuffle=False).history
+    assert np.isfinite(history["loss"][0])
+    assert not np.array_equal(before, model.logits(inputs["image"]))
+    for rule in rules:
+        logits = model.logits(inputs["image"], rule, inputs["domain_ids"])
+        assert logits.shape == (4, 5) and logits.dtype == tf.float32
+        assert np.all(np.isfinite(logits))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+def test_a_loaded_state_dict_does_not_reach_the_masks(backbone):
+    model = build_model("dmg", backbone, 3, ("a", "b"), image_size=32)
+    assert model.domain_masks
+    masks = [m.mask_logits.numpy() for m in model.domain_masks.values()]
+    state = {
+        name: np.zeros([variable.shape[i] for i in np.argsort(axes)])
+        for name, (variable, axes) in model.torchvision_entries().items()
+    }
+    model.load_torchvision(state)
+    for before, mask in zip(masks, model.domain_masks.values(), strict=True):
+        np.testing.assert_array_equal(before, mask.mask_logits)
