@@ -112,7 +112,7 @@ class RunConfig:
         names=lambda: ("exponential", "inverse", "constant"),
     )
     classifier_init: str | None = _flag(
-        "initial weights of the last layer: pytorch (uniform) or normal (0.001)",
+        "how the last layer starts: pytorch (uniform) or normal (0.001)",
         names=lambda: ("pytorch", "normal"),
     )
     augment: str = _flag(

