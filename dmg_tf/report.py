@@ -25,12 +25,13 @@ def rule_name(rule: str) -> str:
     return _RULE_NAMES.get(rule, rule)
 
 
-def results_text(results: dict[str, Any], width: int = 100) -> str:
+def results_text(results: dict[str, Any], width: int = 400) -> str:
     """Renders in-domain and out-of-domain accuracy, and the masks' overlap.
 
     Args:
         results: What `results.json` holds.
-        width: Columns of the terminal.
+        width: Columns it may take at the most. Wide enough by default that
+            no name is cut short.
 
     Returns:
         Text of several lines; accuracies in percent.
@@ -67,17 +68,18 @@ def results_text(results: dict[str, Any], width: int = 100) -> str:
         f"Accuracy (%), {config['method']} on {config['backbone']}, "
         f"target {target}",
         _render(table, width),
-        f"In-domain: {split} images of the sources. "
-        f"Epoch {selection['epoch']} of {config['epochs']}, selected by "
-        f"source validation ({selection['rule']}, "
-        f"{_percent(selection['value'])} %). The second line counts images.",
+        f"In-domain: {split} images of the sources; the second line counts "
+        "images.",
+        f"Epoch {selection['epoch']} of {config['epochs']} was selected by "
+        f"source validation: {_percent(selection['value'])} % "
+        f"({selection['rule']}).",
     ]
     if results["mask_iou"]:
         lines += ["", mask_text(results, width)]
     return "\n".join(lines)
 
 
-def mask_text(results: dict[str, Any], width: int = 100) -> str:
+def mask_text(results: dict[str, Any], width: int = 400) -> str:
     """Renders overlap and density of the binary masks, a column a site."""
     iou, density = results["mask_iou"], results["mask_density"]
     first = next(iter(iou))

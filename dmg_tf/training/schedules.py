@@ -12,7 +12,9 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     Paper: Sec. 7.5. With t = 1, 2, ... the epoch: "exponential" is
     rate * 0.99^(t - 1) (PACS), "inverse" is rate / (1 + 1e-4 (t - 1))^0.75
-    (DomainNet), "constant" is the rate. Differs: nothing.
+    (DomainNet), "constant" is the rate. Differs: nothing; the official code
+    leaves the masks' rate undecayed when it decays by epoch, the paper decays
+    both, and so does `Adam.mask_rate_ratio`.
 
     Args:
         initial_rate: Rate of the first epoch.
