@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+
+def test_only_known_chatter_is_dropped():
+    code = (
+        "import os; from dmg_tf.quiet import quiet_start\n"
+        "with quiet_start():\n"
+        "    os.write(2, b'I0000] oneDNN custom operations are on\\n')\n"
+        "    os.write(2, b'something is really wrong\\n')\n"
+        "os.write(2, b'after\\n')\n"
+    )
+    code = "DMG_TF_LAZY = True\n" + code
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = done.stderr.splitlines()
+    assert lines[-2:] == ["something is really wrong", "after"]
+    if not os.path.exists("/dev/nvidia0"):
+        assert len(lines) == 2
+
+
+def test_errors_inside_are_passed_on():
+    code = (
+        "DMG_TF_LAZY = True\n"
+        "from dmg_tf.quiet import quiet_start\n"
+        "with quiet_start():\n"
+        "    raise SystemExit('no such device')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and "no such device" in done.stderr
