@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         config = RunConfig.read(args.run_dir)
         load_tensorflow()
         from dmg_tf.report import results_text
-        from dmg_tf.training.run import evaluate_run
+        from dmg_tf.training.scoring import evaluate_run
 
         changes = {
             name: getattr(args, name)

@@ -4,13 +4,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from dmg_tf.data.folder import (
-    DomainData,
-    Examples,
-    check_domain_data,
-    pick_domains,
-    split_by_seed,
-)
+from dmg_tf.data.examples import DomainData, Examples, check_domain_data
+from dmg_tf.data.folder import pick_domains, split_by_seed
 from dmg_tf.errors import UserError
 
 PACS_SUFFIX = "_train_kfold.txt"

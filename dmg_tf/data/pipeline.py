@@ -13,7 +13,7 @@ import PIL.Image
 import tensorflow as tf
 
 from dmg_tf.data import transforms
-from dmg_tf.data.folder import Examples
+from dmg_tf.data.examples import Examples
 from dmg_tf.errors import UserError
 
 _ORDER, _AUGMENT = 1, 2  # keeps the two kinds of randomness apart

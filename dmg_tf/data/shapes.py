@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich import progress
 from rich.console import Console
 
-from dmg_tf.data.folder import DomainData
+from dmg_tf.data.examples import DomainData
 from dmg_tf.data.folder import load as load_folder
 from dmg_tf.data.shapes_outlines import CLASSES, silhouette
 from dmg_tf.data.shapes_styles import SIZE, STYLES

@@ -9,44 +9,8 @@ from dmg_tf.backbones.blocks import (
     torchvision_entries,
 )
 from dmg_tf.errors import UserError
+from dmg_tf.methods.task_network import TaskNetwork
 from dmg_tf.registry import BACKBONES, unknown_name
-
-
-class TaskNetwork(keras.layers.Layer):
-    """The stages behind the first mask site, with masks on their inputs.
-
-    Paper: Sec. 3.1 (T). Differs: nothing.
-
-    Args:
-        stages: Layers in the order of computation; the last gives logits.
-        masks: {stage name: DomainMask}, possibly empty.
-
-    Call arguments:
-        features: [B, ...], what the feature extractor returned.
-        domain_ids: int [B], handed to the masks.
-        training: Whether masks are drawn and batch statistics used.
-        scales: {stage name: [F] or [B, F]}, used by the masks instead of the
-            domains' own soft masks; see `DomainMask`.
-    """
-
-    def __init__(self, stages, masks=None, **kwargs):
-        super().__init__(**kwargs)
-        self.stages = list(stages)
-        self.masks = dict(masks or {})
-
-    def call(self, features, domain_ids=None, training=False, scales=None):
-        """Returns logits [B, C]."""
-        x = features
-        for stage in self.stages:
-            if stage.name in self.masks:
-                x = self.masks[stage.name](
-                    x,
-                    domain_ids=domain_ids,
-                    training=training,
-                    scale=scales and scales[stage.name],
-                )
-            x = stage(x)
-        return x
 
 
 class DomainModel(keras.Model):

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from dmg_tf.layers.domain_mask import DomainMask
 from dmg_tf.losses import REDUCTIONS, siou_penalty, sparsity_penalty
-from dmg_tf.methods.base import DomainModel, TaskNetwork
+from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.task_network import TaskNetwork
 
 
 @keras.saving.register_keras_serializable("dmg_tf")

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec, classifier, entry_name
-from dmg_tf.methods.base import DomainModel, TaskNetwork
+from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.task_network import TaskNetwork
 
 
 @keras.saving.register_keras_serializable("dmg_tf")

@@ -15,10 +15,20 @@ import tensorflow as tf
 class _MaskAware:
     """Adds L2 decay and the masks' share of the learning rate."""
 
-    def _remember_masks(self, variables):
+    def build(self, variables):
+        """Makes the moments, and notes which variables are masks."""
+        super().build(variables)
         self._is_mask = [
             variable.path.endswith("mask_logits") for variable in variables
         ]
+
+    def get_config(self):
+        """Returns the arguments that rebuild the optimizer."""
+        return {
+            **super().get_config(),
+            "l2": self.l2,
+            "mask_rate_ratio": self.mask_rate_ratio,
+        }
 
     def _prepare(self, gradient, variable, learning_rate):
         """Returns index, gradient with decay, and the variable's rate."""
@@ -60,11 +70,6 @@ class Adam(_MaskAware, keras.optimizers.Adam):
         self.l2 = l2
         self.mask_rate_ratio = mask_rate_ratio
 
-    def build(self, variables):
-        """Makes the moments."""
-        super().build(variables)
-        self._remember_masks(variables)
-
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""
         index, gradient, rate = self._prepare(gradient, variable, learning_rate)
@@ -84,15 +89,6 @@ class Adam(_MaskAware, keras.optimizers.Adam):
             epsilon=self.epsilon * tf.sqrt(1 - beta_2_power),
             grad=gradient,
         )
-
-    def get_config(self):
-        """Returns the arguments that rebuild the optimizer."""
-        config = super().get_config()
-        return {
-            **config,
-            "l2": self.l2,
-            "mask_rate_ratio": self.mask_rate_ratio,
-        }
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -122,11 +118,6 @@ class SGD(_MaskAware, keras.optimizers.SGD):
         self.l2 = l2
         self.mask_rate_ratio = mask_rate_ratio
 
-    def build(self, variables):
-        """Makes the accumulators."""
-        super().build(variables)
-        self._remember_masks(variables)
-
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""
         index, gradient, rate = self._prepare(gradient, variable, learning_rate)
@@ -142,15 +133,6 @@ class SGD(_MaskAware, keras.optimizers.SGD):
             grad=gradient,
             momentum=tf.cast(self.momentum, variable.dtype),
         )
-
-    def get_config(self):
-        """Returns the arguments that rebuild the optimizer."""
-        config = super().get_config()
-        return {
-            **config,
-            "l2": self.l2,
-            "mask_rate_ratio": self.mask_rate_ratio,
-        }
 
 
 OPTIMIZERS = {"adam": Adam, "sgd": SGD}

@@ -1,48 +1,42 @@
 """One training run, from config to results: where data and methods meet."""
 
-import contextlib
 import dataclasses
-import json
 import pathlib
 import time
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from dmg_tf.backbones import weights as weight_files
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.folder import DomainData
+from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import (
-    ImageSpec,
     TrainingStream,
-    bad_image_error,
     evaluation_dataset,
     find_bad_images,
 )
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation import (
-    Evaluator,
-    mask_density,
-    mask_iou,
-    out_of_domain_rules,
-)
 from dmg_tf.methods.build import build_model
-from dmg_tf.registry import DATASETS
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.environment import describe
-from dmg_tf.training.files import (
-    remove_folder,
-    write_json,
-    writing,
-)
+from dmg_tf.training.files import remove_folder, write_json, writing
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.progress import Bar, ProgressCallback, print_error
+from dmg_tf.training.run_folder import (
+    check_run_dir,
+    has_checkpoint,
+    load_run_model,
+    read_results,
+)
 from dmg_tf.training.schedules import EpochSchedule
-
-# The one part of a run that may change when it is resumed: it can go on longer.
-_MAY_CHANGE = frozenset({"epochs"})
+from dmg_tf.training.scoring import (
+    dtype_policy,
+    image_spec,
+    load_data,
+    naming_bad_images,
+    score,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +74,7 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
     dataset = detect_dataset(config.dataset, config.data)
     config = config.resolve(dataset)
     run_dir = pathlib.Path(config.output)
-    going_on = _check_run_dir(run_dir, config, resume)
+    going_on = check_run_dir(run_dir, config, resume)
     if going_on:
         finished = _finished(run_dir, config)
         if finished:
@@ -102,16 +96,9 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
                 model, config, data, run_dir, bad_images, begin
             )
         except BaseException:
-            if not going_on and not _has_checkpoint(run_dir):
+            if not going_on and not has_checkpoint(run_dir):
                 remove_folder(run_dir)
             raise
-
-
-def load_data(config: RunConfig) -> DomainData:
-    """Returns the run's data; no image is opened."""
-    return DATASETS[config.dataset](
-        config.data, config.target, config.sources, config.seed
-    )
 
 
 def make_model(config: RunConfig, data: DomainData) -> keras.Model:
@@ -129,115 +116,6 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
         classifier_init=config.classifier_init,
         seed=config.seed,
     )
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str):
-    """Sets Keras' global dtype policy for a while."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def image_spec(model, config: RunConfig) -> ImageSpec:
-    """Returns how images are prepared for a model."""
-    augment = config.augment
-    if augment == "paper":
-        augment = "domainnet" if config.dataset == "domainnet" else "pacs"
-    return ImageSpec(config.image_size, model.mean, model.std, augment)
-
-
-def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
-    """Measures accuracy in and out of domain, and the masks.
-
-    Args:
-        model: The model to score.
-        config: Gives image and batch size.
-        data: Its sources' held-out images and its target's.
-        rules: Prediction rules; None for all the method shows.
-
-    Returns:
-        The parts of `results.json` that describe the model and its data.
-    """
-    rules = tuple(rules or model.prediction_rules)
-    spec = image_spec(model, config)
-    outside = out_of_domain_rules(rules)
-    splits = [(data.in_domain, rules, data.source_domains)]
-    if outside:
-        splits.append((data.out_of_domain, outside, (data.target_domain,)))
-    total = sum(len(examples) for examples, _, _ in splits)
-    tables = []
-    with Bar("scoring", total, "images") as bar:
-        for examples, split_rules, domains in splits:
-            dataset = evaluation_dataset(examples, spec, config.batch_size)
-            with _naming_bad_images(examples.paths):
-                predictions = Evaluator(model, split_rules)(
-                    dataset, bar.advance
-                )
-            tables.append(predictions.accuracy(domains))
-    return {
-        "counts": data.counts(),
-        "in_domain_split": data.in_domain_split,
-        "in_domain": tables[0],
-        "out_of_domain": tables[1] if outside else {},
-        "mask_iou": mask_iou(model),
-        "mask_density": mask_density(model),
-    }
-
-
-def evaluate_run(
-    run_dir: str | pathlib.Path, config: RunConfig, rules=None
-) -> dict[str, Any]:
-    """Scores the selected model of a run folder.
-
-    Args:
-        run_dir: The run folder.
-        config: The run's own, or with other data, target or batch size. Other
-            data must have the model's classes and its source domains.
-        rules: Prediction rules; None for all the method shows.
-
-    Returns:
-        What `results.json` holds, measured now.
-
-    Raises:
-        UserError: If there is no model, or data and model do not go together.
-    """
-    before = _read_results(run_dir)
-    if config.data != before["config"]["data"]:
-        dataset = detect_dataset("auto", config.data)
-        config = dataclasses.replace(config, dataset=dataset)
-    config = dataclasses.replace(
-        config, sources=tuple(before["source_domains"])
-    )
-    config.check()
-    data = load_data(config)
-    if list(data.class_names) != before["class_names"]:
-        raise UserError(
-            f"the model knows the classes {', '.join(before['class_names'])}; "
-            f"the data has {', '.join(data.class_names)}"
-        )
-    if before["bad_images"] and config.data == before["config"]["data"]:
-        data = data.without(before["bad_images"])
-    with dtype_policy(config.precision):
-        model = load_run_model(run_dir)
-        if rules:
-            model.check_rules(rules, domain_ids=())
-        scored = score(model, config, data, rules)
-    return {**before, "config": config.to_json(), **scored}
-
-
-def _read_results(run_dir) -> dict[str, Any]:
-    path = pathlib.Path(run_dir) / "results.json"
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"the run in {run_dir} is not finished: cannot read {path} "
-            f"({error}); go on with it by train.py --resume"
-        ) from error
 
 
 def _train_and_score(model, config, data, run_dir, bad_images, begin):
@@ -284,7 +162,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
             keeper.on_epoch = lambda row: progress.show(
                 row, best=keeper.best is row
             )
-            with _naming_bad_images(
+            with naming_bad_images(
                 data.train.paths, stream, model, data.validation.paths
             ):
                 model.fit(
@@ -322,70 +200,14 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
     return RunResult(run_dir, results, model)
 
 
-def _check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
-    """Returns whether a run is there to go on with."""
-    if not run_dir.exists():
-        return False
-    if not run_dir.is_dir():
-        raise UserError(f"--output {run_dir} is a file; give a folder")
-    if not any(run_dir.iterdir()):
-        return False
-    if not (run_dir / "config.json").exists():
-        raise UserError(
-            f"--output {run_dir} is not empty and holds no run; give another "
-            "folder"
-        )
-    if not resume:
-        raise UserError(
-            f"--output {run_dir} holds a run already; pass --resume to go on "
-            "with it, or give another folder"
-        )
-    old, new = RunConfig.read(run_dir).to_json(), config.to_json()
-    old, new = (json.loads(json.dumps(value)) for value in (old, new))
-    changed = [
-        f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
-        for name in new
-        if old.get(name) != new[name] and name not in _MAY_CHANGE | {"output"}
-    ]
-    if changed:
-        raise UserError(
-            f"the run in {run_dir} was started with other settings: "
-            f"{'; '.join(changed)}"
-        )
-    return True
-
-
 def _finished(run_dir, config) -> RunResult | None:
     if not (run_dir / "results.json").exists():
         return None
-    results = _read_results(run_dir)
+    results = read_results(run_dir)
     if results["config"]["epochs"] != config.epochs:
         return None
     print_error(f"{run_dir} is finished; its results:")
     return RunResult(run_dir, results, load_run_model(run_dir))
-
-
-def load_run_model(run_dir: str | pathlib.Path) -> keras.Model:
-    """Returns the selected model of a run folder.
-
-    Raises:
-        UserError: If there is none, or it can't be read.
-    """
-    path = pathlib.Path(run_dir) / "model.keras"
-    if not path.exists():
-        raise UserError(
-            f"{run_dir} has no {path.name}: the run kept no model yet"
-        )
-    try:
-        return keras.models.load_model(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"cannot read {path}: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _has_checkpoint(run_dir) -> bool:
-    return tf.train.latest_checkpoint(str(run_dir / "checkpoint")) is not None
 
 
 def _prepare_run_dir(run_dir, config, weights) -> None:
@@ -431,32 +253,6 @@ def _without_bad_images(data: DomainData):
         print_error(f"{len(bad)} unreadable images are left out")
         data = data.without(bad)
     return data, bad
-
-
-@contextlib.contextmanager
-def _naming_bad_images(paths, stream=None, model=None, more_paths=()):
-    """Turns TensorFlow's nameless decoding error into one with a file."""
-    try:
-        yield
-    except (
-        tf.errors.InvalidArgumentError,
-        tf.errors.UnknownError,
-        tf.errors.NotFoundError,
-    ) as error:
-        order = []
-        if stream is not None:
-            # Most likely among the batches that were being prepared.
-            first = int(model.optimizer.iterations)
-            for step in range(first, first + 4):
-                order += [
-                    stream.examples.paths[i]
-                    for i in stream.examples_of_step(step)
-                ]
-        order += [*more_paths, *paths]
-        bad = find_bad_images(dict.fromkeys(order), stop_at_first=True)
-        if not bad:
-            raise
-        raise bad_image_error(bad) from error
 
 
 def _print_plan(model, config, data, done) -> None:

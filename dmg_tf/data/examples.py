@@ -1,0 +1,150 @@
+"""Labelled images of a run: by split, domain and class."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dmg_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled images of one split, in a fixed order.
+
+    Attributes:
+        paths: Files, as text.
+        labels: int32 [N], index into the class names.
+        domain_ids: int32 [N], index into the source domains; -1 for images of
+            the target domain.
+    """
+
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    domain_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def select(self, index: np.ndarray) -> "Examples":
+        """Returns the examples at these positions, in their order."""
+        return Examples(
+            tuple(self.paths[i] for i in index),
+            self.labels[index],
+            self.domain_ids[index],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Examples"]) -> "Examples":
+        """Returns the examples of all parts, one after the other."""
+        return cls(
+            tuple(path for part in parts for path in part.paths),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.domain_ids for part in parts]),
+        )
+
+    @classmethod
+    def make(cls, paths: Iterable[str], labels, domain_id: int) -> "Examples":
+        """Returns examples of a single domain."""
+        paths = tuple(paths)
+        return cls(
+            paths,
+            np.asarray(labels, np.int32).reshape(len(paths)),
+            np.full(len(paths), domain_id, np.int32),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainData:
+    """What a run trains and is scored on.
+
+    Attributes:
+        dataset: Name in `DATASETS`.
+        class_names: Labels are indices into these.
+        source_domains: Domain ids are indices into these.
+        target_domain: The domain training never sees.
+        train: Source images to learn from.
+        validation: Source images that select the epoch.
+        test: Source images held out for scoring, or None where the dataset
+            has none; in-domain accuracy is then measured on `validation`.
+        out_of_domain: The target's images that are scored.
+        notes: Lines for the user, on what was left out while reading.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    source_domains: tuple[str, ...]
+    target_domain: str
+    train: Examples
+    validation: Examples
+    test: Examples | None
+    out_of_domain: Examples
+    notes: tuple[str, ...] = ()
+
+    @property
+    def in_domain_split(self) -> str:
+        """Name of the split that in-domain accuracy is measured on."""
+        return "validation" if self.test is None else "test"
+
+    @property
+    def in_domain(self) -> Examples:
+        """The examples that in-domain accuracy is measured on."""
+        return self.validation if self.test is None else self.test
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Returns the number of images by split and domain."""
+        counts = {"train": {}, "validation": {}}
+        if self.test is not None:
+            counts["test"] = {}
+        for split in counts:
+            ids = getattr(self, split).domain_ids
+            for index, domain in enumerate(self.source_domains):
+                counts[split][domain] = int(np.sum(ids == index))
+        counts["out_of_domain"] = {self.target_domain: len(self.out_of_domain)}
+        return counts
+
+    def without(self, bad_paths: Iterable[str]) -> "DomainData":
+        """Returns the data without some images.
+
+        Raises:
+            UserError: If a split or a source's class is left empty.
+        """
+        bad = frozenset(bad_paths)
+        changes = {}
+        for split in ("train", "validation", "test", "out_of_domain"):
+            examples = getattr(self, split)
+            if examples is not None:
+                keep = [i for i, p in enumerate(examples.paths) if p not in bad]
+                changes[split] = examples.select(np.asarray(keep, np.int64))
+        data = dataclasses.replace(self, **changes)
+        check_domain_data(data)
+        return data
+
+
+def check_domain_data(data: DomainData) -> None:
+    """Raises UserError where a split or a source's class holds no image."""
+    if len(data.class_names) < 2:
+        raise UserError(
+            f"there is nothing to tell apart: the only class is "
+            f"{data.class_names[0]!r}; give two or more class folders in each "
+            "domain"
+        )
+    for index, domain in enumerate(data.source_domains):
+        for split in ("train", "validation"):
+            examples = getattr(data, split)
+            labels = examples.labels[examples.domain_ids == index]
+            if not len(labels):
+                raise UserError(
+                    f"the source domain {domain!r} has no images for {split}"
+                )
+            counts = np.bincount(labels, minlength=len(data.class_names))
+            if split == "train" and not counts.all():
+                name = data.class_names[int(np.argmin(counts))]
+                raise UserError(
+                    f"the source domain {domain!r} has no training image of "
+                    f"class {name!r}; every class must be in every source"
+                )
+    if not len(data.out_of_domain):
+        raise UserError(
+            f"the target domain {data.target_domain!r} has no images"
+        )
