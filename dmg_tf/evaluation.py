@@ -62,21 +62,11 @@ class Evaluator:
     """
 
     def __init__(self, model, rules: Sequence[str]):
-        # Rules of known domain are checked where there are none: see __call__.
+        # Datasets bring the domain ids that rules of known domain need.
         model.check_rules(rules, domain_ids=())
+        self.model = model
         self.rules = tuple(rules)
-
-        @tf.function(reduce_retracing=True)
-        def step(images, domain_ids):
-            logits = model.logits_by_rule(
-                tf.cast(images, model.compute_dtype), self.rules, domain_ids
-            )
-            return {
-                rule: tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
-                for rule in self.rules
-            }
-
-        self._step = step
+        self._steps = {}
 
     def __call__(
         self, dataset: tf.data.Dataset, on_batch: Callable | None = None
@@ -91,9 +81,10 @@ class Evaluator:
         Returns:
             The predictions of all images.
         """
+        step = self._step_for(dataset.element_spec[0])
         found, labels, domain_ids = [], [], []
         for inputs, batch_labels in dataset:
-            batch = self._step(inputs["image"], inputs["domain_ids"])
+            batch = step(inputs["image"], inputs["domain_ids"])
             found.append({rule: value.numpy() for rule, value in batch.items()})
             labels.append(batch_labels.numpy())
             domain_ids.append(inputs["domain_ids"].numpy())
@@ -107,6 +98,29 @@ class Evaluator:
             np.concatenate(labels),
             np.concatenate(domain_ids),
         )
+
+    def _step_for(self, spec):
+        """Returns the step compiled for such inputs, for any batch size."""
+        size = tuple(spec["image"].shape[1:])
+        if size not in self._steps:
+            # The batch's size stays open, or the last batch would be traced
+            # once more.
+            signature = [
+                tf.TensorSpec((None, *size), spec["image"].dtype),
+                tf.TensorSpec((None,), spec["domain_ids"].dtype),
+            ]
+            self._steps[size] = tf.function(
+                self._predict, input_signature=signature, autograph=False
+            )
+        return self._steps[size]
+
+    def _predict(self, images, domain_ids):
+        images = tf.cast(images, self.model.compute_dtype)
+        logits = self.model.logits_by_rule(images, self.rules, domain_ids)
+        return {
+            rule: tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
+            for rule in self.rules
+        }
 
 
 def out_of_domain_rules(rules: Sequence[str]) -> tuple[str, ...]:
