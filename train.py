@@ -18,13 +18,18 @@ from dmg_tf.quiet import load_tensorflow  # noqa: E402
 
 
 def make_parser() -> OneLineParser:
-    """Returns the parser: a flag for each field of the config, --resume."""
+    """Returns the parser: the config's fields, --resume and --export."""
     parser = OneLineParser(description=__doc__.splitlines()[0])
     add_config_flags(parser)
     parser.add_argument(
         "--resume",
         action="store_true",
         help="go on with the run in the output folder, with the same flags",
+    )
+    parser.add_argument(
+        "--export",
+        action="store_true",
+        help="write saved_model/ into the run folder, for TensorFlow alone",
     )
     return parser
 
@@ -39,6 +44,12 @@ def main(argv: list[str] | None = None) -> int:
         from dmg_tf.training.run import run_training
 
         result = run_training(config, resume=args.resume)
+        if args.export:
+            from dmg_tf.export import export_run
+
+            saved_model = result.run_dir / "saved_model"
+            # A run that went on has another model than it had.
+            export_run(result.run_dir, saved_model, replace=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

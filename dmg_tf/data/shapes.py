@@ -24,7 +24,8 @@ from rich.console import Console
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.folder import load as load_folder
 from dmg_tf.data.shapes_outlines import CLASSES, silhouette
-from dmg_tf.data.shapes_styles import SIZE, STYLES
+from dmg_tf.data.shapes_parts import SIZE
+from dmg_tf.data.shapes_styles import STYLES
 from dmg_tf.errors import UserError
 
 DOMAINS = tuple(sorted(STYLES))

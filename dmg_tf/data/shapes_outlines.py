@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dmg_tf.data.shapes_styles import CANVAS, Silhouette
+from dmg_tf.data.shapes_parts import CANVAS, Silhouette
 
 
 def _arrow(rng) -> Silhouette:

@@ -7,15 +7,29 @@ Pictures are drawn at twice their size and halved at the end, because Pillow's
 lines are not antialiased.
 """
 
-import colorsys
 import math
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SIZE = 64
-CANVAS = 2 * SIZE
+from dmg_tf.data.shapes_parts import (
+    CANVAS,
+    SIZE,
+    Silhouette,
+    area_of,
+    blob_at,
+    distinct_color,
+    flattened,
+    material_of,
+    random_color,
+    slope_of,
+    smooth_noise,
+    softened,
+    to_floats,
+    to_image,
+    to_ink,
+    to_whole,
+)
 
 # Five colours each, dark to light, in the manner of: sunflowers and starry
 # nights, Dutch interiors, water lilies, fauves, Mediterranean still lifes,
@@ -29,122 +43,6 @@ _PALETTES = (
     ("#0f2d2a", "#7a1f3d", "#c2557a", "#e8b04a", "#cfe3da"),
     ("#22223a", "#4b5a3c", "#93a45b", "#d8d2a8", "#b5653c"),
 )
-# Cells of the grain across and along: bands, weaves, speckle, mottle.
-_GRAINS = ((2, 40), (12, 3), (40, 2), (56, 56), (3, 12), (24, 24), (5, 5))
-
-
-class Silhouette(NamedTuple):
-    """A shape in canvas pixels.
-
-    Attributes:
-        outline: float64 [N, 2], closed, points about evenly spaced.
-        holes: closed contours that are cut out of the outline.
-        details: open lines inside the shape.
-    """
-
-    outline: np.ndarray
-    holes: list[np.ndarray]
-    details: list[np.ndarray]
-
-
-# === Parts that several looks use ===
-
-
-def _flat(points: np.ndarray) -> list[float]:
-    return points.ravel().tolist()
-
-
-def _mask(shape: Silhouette) -> Image.Image:
-    """Draws the filled shape, 255 on 0."""
-    mask = Image.new("L", (CANVAS, CANVAS))
-    draw = ImageDraw.Draw(mask)
-    draw.polygon(_flat(shape.outline), fill=255)
-    for hole in shape.holes:
-        draw.polygon(_flat(hole), fill=0)
-    return mask
-
-
-def _floats(image: Image.Image) -> np.ndarray:
-    """Turns a grey image into float32 [H, W, 1] in [0, 1]."""
-    return np.asarray(image, np.float32)[..., None] / 255
-
-
-def _image(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def _blur(image: Image.Image, radius: float) -> Image.Image:
-    return image.filter(ImageFilter.GaussianBlur(radius))
-
-
-def _whole(values: np.ndarray) -> tuple[int, ...]:
-    return tuple(values.astype(int).tolist())
-
-
-def _ink(color: np.ndarray) -> tuple[int, ...]:
-    return _whole(np.clip(color, 0, 255))
-
-
-def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
-    rgb = colorsys.hsv_to_rgb(hue % 1, saturation, value)
-    return np.array(rgb, np.float32) * 255
-
-
-def _color(rng, saturation, value, hue=None) -> np.ndarray:
-    hue = rng.random() if hue is None else hue
-    return _hsv(hue, rng.uniform(*saturation), rng.uniform(*value))
-
-
-def _distinct(rng, other, distance, saturation, value, hue) -> np.ndarray:
-    """Draws a colour about a hue that keeps its distance from another."""
-    for _ in range(50):
-        near = hue + rng.normal(0, 0.06)
-        color = _color(rng, saturation, value, near)
-        if np.linalg.norm(color - other) > distance:
-            break
-    return color
-
-
-def _noise(rng, columns: int, rows: int, side: int = SIZE) -> np.ndarray:
-    """Draws smooth noise in [0, 1] of so many cells, [side, side, 1]."""
-    cells = Image.fromarray(rng.integers(0, 256, (rows, columns), np.uint8))
-    return _floats(cells.resize((side, side), Image.Resampling.BICUBIC))
-
-
-def _material(rng, color, grain, strength: float) -> np.ndarray:
-    """Paints a surface: patches of a second tone, and grain one way."""
-    tone = color * rng.uniform(0.5, 1.4) + rng.normal(0, 15, 3)
-    tone = tone.astype(np.float32)
-    patches = _noise(rng, *rng.integers(2, 7, 2))
-    grain = _noise(rng, *_GRAINS[grain])
-    surface = color + (tone - color) * patches
-    return surface * (1 + np.float32(strength) * (grain - 0.5))
-
-
-def _blob(rng, center: np.ndarray, radius: float) -> np.ndarray:
-    """Draws the contour of clutter: a pebble, a box, a wedge or a stick."""
-    corners = rng.choice([3, 4, 24])
-    angles = np.sort(rng.uniform(0, 0.6, corners) + np.arange(corners))
-    angles *= 2 * math.pi / corners
-    rings = radius * rng.uniform(0.75, 1.1, corners)
-    points = np.stack([np.cos(angles), np.sin(angles)], 1) * rings[:, None]
-    points[:, 0] *= rng.choice([0.25, 0.7, 1.0])
-    turn = rng.uniform(0, 2 * math.pi)
-    spin = [
-        [math.cos(turn), math.sin(turn)],
-        [-math.sin(turn), math.cos(turn)],
-    ]
-    return points @ spin + center
-
-
-def _slope(mask: Image.Image, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns d/dx and d/dy of the blurred mask, [H, W] each."""
-    soft = _floats(_blur(mask, radius))[..., 0]
-    down, right = np.gradient(soft)
-    return right, down
-
-
-# === The looks ===
 
 
 def photo(
@@ -152,58 +50,58 @@ def photo(
 ) -> Image.Image:
     """Renders texture, light, shadow, clutter, blur and sensor noise."""
     # Soft pictures need no fine canvas: only contours are drawn on it.
-    mask = _mask(shape).reduce(2)
+    mask = area_of(shape).reduce(2)
     angle = rng.uniform(0, 2 * math.pi)
     light = np.array([math.cos(angle), math.sin(angle)], np.float32)
 
-    ground = _color(rng, (0.05, 0.55), (0.25, 0.9))
-    scene = _image(
-        _material(rng, ground, rng.integers(7), rng.uniform(0.1, 0.5))
+    ground = random_color(rng, (0.05, 0.55), (0.25, 0.9))
+    scene = to_image(
+        material_of(rng, ground, rng.integers(7), rng.uniform(0.1, 0.5))
     )
     draw = ImageDraw.Draw(scene)
     for _ in range(rng.integers(3, 9)):
-        blob = _blob(rng, rng.uniform(0, SIZE, 2), rng.uniform(4, 17))
+        blob = blob_at(rng, rng.uniform(0, SIZE, 2), rng.uniform(4, 17))
         color = ground + rng.normal(0, 45, 3)
-        draw.polygon(_flat(blob), fill=_ink(color))
-    pixels = np.asarray(_blur(scene, rng.uniform(0.5, 2.5)), np.float32)
+        draw.polygon(flattened(blob), fill=to_ink(color))
+    pixels = np.asarray(softened(scene, rng.uniform(0.5, 2.5)), np.float32)
 
     # The shadow falls away from the light, so it is cast along -light.
     shadow = Image.new("L", mask.size)
-    shadow.paste(mask, _whole(-light * rng.uniform(2, 6)))
-    shadow = _floats(_blur(shadow, rng.uniform(1, 2.5)))
+    shadow.paste(mask, to_whole(-light * rng.uniform(2, 6)))
+    shadow = to_floats(softened(shadow, rng.uniform(1, 2.5)))
     pixels = pixels * (1 - np.float32(rng.uniform(0.2, 0.6)) * shadow)
 
     hue = (2 * habit + 1) % 7 / 7
-    color = _distinct(rng, ground, 80, (0.1, 0.8), (0.25, 0.95), hue)
-    body = _material(rng, color, habit, rng.uniform(0.4, 0.9))
+    color = distinct_color(rng, ground, 80, (0.1, 0.8), (0.25, 0.95), hue)
+    body = material_of(rng, color, habit, rng.uniform(0.4, 0.9))
     body *= _shading(rng, mask, light)
     body += _highlight(rng, shape)
     lines = Image.new("L", (CANVAS, CANVAS))
     draw = ImageDraw.Draw(lines)
     for detail in shape.details:
-        draw.line(_flat(detail), fill=255, width=int(rng.integers(2, 5)))
-    lines = _floats(_blur(lines.reduce(2), 0.5))
+        draw.line(flattened(detail), fill=255, width=int(rng.integers(2, 5)))
+    lines = to_floats(softened(lines.reduce(2), 0.5))
     body *= 1 - np.float32(rng.uniform(0, 0.6)) * lines
-    pixels += (body - pixels) * _floats(_blur(mask, 0.5))
+    pixels += (body - pixels) * to_floats(softened(mask, 0.5))
 
     if rng.random() < 0.4:  # something out of focus in front of a part of it
         front = Image.new("L", mask.size)
         edge = shape.outline[rng.integers(len(shape.outline))] / 2
-        blob = _blob(rng, edge, rng.uniform(3, 7.5))
-        ImageDraw.Draw(front).polygon(_flat(blob), fill=255)
-        front = _floats(_blur(front, rng.uniform(0.5, 2)))
-        pixels += (_color(rng, (0.1, 0.7), (0.15, 0.9)) - pixels) * front
+        blob = blob_at(rng, edge, rng.uniform(3, 7.5))
+        ImageDraw.Draw(front).polygon(flattened(blob), fill=255)
+        front = to_floats(softened(front, rng.uniform(0.5, 2)))
+        pixels += (random_color(rng, (0.1, 0.7), (0.15, 0.9)) - pixels) * front
 
     pixels = (pixels - 128) * np.float32(rng.uniform(0.75, 1.1)) + 128
     balance = rng.uniform(0.7, 1.15) * rng.uniform(0.92, 1.08, 3)
-    pixels = _blur(_image(pixels * balance), rng.uniform(0, 0.9))
+    pixels = softened(to_image(pixels * balance), rng.uniform(0, 0.9))
     noise = rng.standard_normal((SIZE, SIZE, 3), np.float32)
-    return _image(np.asarray(pixels) + noise * rng.uniform(2, 10))
+    return to_image(np.asarray(pixels) + noise * rng.uniform(2, 10))
 
 
 def _shading(rng, mask, light) -> np.ndarray:
     """Returns how much light each pixel gets, float32 [SIZE, SIZE, 1]."""
-    right, down = _slope(mask, rng.uniform(1.5, 3.5))
+    right, down = slope_of(mask, rng.uniform(1.5, 3.5))
     # Brightness rises where the surface turns to the light at its rim.
     rim = -(right * light[0] + down * light[1])
     axis = np.linspace(-1, 1, SIZE, dtype=np.float32)
@@ -236,32 +134,34 @@ def art_painting(
     first, second, *rest = palette[rng.permutation(5)]
     rest.sort(key=lambda color: np.linalg.norm(color - first))
     third, _, body = rest  # the shape takes what stands out most
-    mask = _mask(shape)
+    mask = area_of(shape)
     # Undercoat: two or three zones of the background, then the shape.
-    sky = _noise(rng, *rng.integers(2, 5, 2), CANVAS)
+    sky = smooth_noise(rng, *rng.integers(2, 5, 2), CANVAS)
     plain = first + (second - first) * 0.7 * np.clip(sky * 2 - 0.8, 0, 1)
     if rng.random() < 0.5:
         horizon = rng.integers(CANVAS // 2, CANVAS)
         plain[horizon:] = third + rng.normal(0, 10, 3)
     tone = body + rng.normal(0, 40, 3)
-    fill = body + (tone - body) * _noise(rng, 3, 3, CANVAS)
-    plain += (fill - plain) * _floats(mask)
-    canvas = _image(plain)
+    fill = body + (tone - body) * smooth_noise(rng, 3, 3, CANVAS)
+    plain += (fill - plain) * to_floats(mask)
+    canvas = to_image(plain)
     draw = ImageDraw.Draw(canvas)
-    ink = _ink(body * 0.45)
+    ink = to_ink(body * 0.45)
     for detail in shape.details:
-        draw.line(_flat(detail), fill=ink, width=3)
+        draw.line(flattened(detail), fill=ink, width=3)
     if rng.random() < 0.4:
         for contour in (shape.outline, *shape.holes):
-            draw.line(_flat(contour), fill=ink, width=int(rng.integers(2, 5)))
+            draw.line(
+                flattened(contour), fill=ink, width=int(rng.integers(2, 5))
+            )
     _repaint(canvas, shape, rng, habit)
     # Thick paint catches the light; the weave of the canvas shows through.
     relief = canvas.convert("L").filter(ImageFilter.EMBOSS)
-    pixels = np.asarray(canvas, np.float32) + 60 * (_floats(relief) - 0.5)
+    pixels = np.asarray(canvas, np.float32) + 60 * (to_floats(relief) - 0.5)
     weave = np.zeros((CANVAS, CANVAS, 1), np.float32)
     weave[::4] += 1
     weave[:, ::4] += 1
-    return _image(pixels * (1 - rng.uniform(0.01, 0.06) * weave)).reduce(2)
+    return to_image(pixels * (1 - rng.uniform(0.01, 0.06) * weave)).reduce(2)
 
 
 def _repaint(canvas, shape, rng, habit) -> None:
@@ -269,9 +169,9 @@ def _repaint(canvas, shape, rng, habit) -> None:
     target = np.asarray(canvas, np.float32)
     draw = ImageDraw.Draw(canvas)
     # Strokes run along edges where there are any, else along a slow swirl.
-    right, down = _slope(_mask(shape), 5)
+    right, down = slope_of(area_of(shape), 5)
     swirl = rng.uniform(0, math.pi)
-    swirl = swirl + rng.uniform(1, 5) * _noise(rng, 3, 3, CANVAS)[..., 0]
+    swirl = swirl + rng.uniform(1, 5) * smooth_noise(rng, 3, 3, CANVAS)[..., 0]
     along = np.arctan2(right, -down)
     angles = np.where(np.hypot(right, down) > 0.012, along, swirl)
     stroke = 0.7 + 0.1 * habit + rng.normal(0, 0.05)
@@ -299,33 +199,33 @@ def cartoon(
     shape: Silhouette, rng: np.random.Generator, habit: int
 ) -> Image.Image:
     """Renders flat saturated colours, bold outlines, a printed background."""
-    ground = _color(rng, (0.15, 0.9), (0.75, 1.0))
+    ground = random_color(rng, (0.15, 0.9), (0.75, 1.0))
     # Another order than in photos: here no class keeps the hue it has there.
     hue = (2 * habit + 4) % 7 / 7
-    body = _distinct(rng, ground, 110, (0.6, 1.0), (0.6, 1.0), hue)
-    scene = Image.new("RGB", (CANVAS, CANVAS), _ink(ground))
+    body = distinct_color(rng, ground, 110, (0.6, 1.0), (0.6, 1.0), hue)
+    scene = Image.new("RGB", (CANVAS, CANVAS), to_ink(ground))
     draw = ImageDraw.Draw(scene)
-    second = _ink(ground * rng.uniform(0.72, 0.9))
+    second = to_ink(ground * rng.uniform(0.72, 0.9))
     ink = tuple(int(level) for level in rng.integers(0, 45, 3))
     _pattern(draw, second, rng, habit)
     for _ in range(rng.integers(0, 3)):
-        blob = _blob(rng, rng.uniform(0, CANVAS, 2), rng.uniform(8, 22))
-        color = _ink(_color(rng, (0.3, 1.0), (0.6, 1.0)))
-        draw.polygon(_flat(blob), fill=color, outline=ink, width=3)
+        blob = blob_at(rng, rng.uniform(0, CANVAS, 2), rng.uniform(8, 22))
+        color = to_ink(random_color(rng, (0.3, 1.0), (0.6, 1.0)))
+        draw.polygon(flattened(blob), fill=color, outline=ink, width=3)
 
-    mask = _mask(shape)
-    scene.paste(_ink(body), mask=mask)
+    mask = area_of(shape)
+    scene.paste(to_ink(body), mask=mask)
     if rng.random() < 0.6:  # one darker tone on the side away from the light
         lit = Image.new("L", mask.size)
         lit.paste(mask, tuple(rng.integers(-12, 13, 2).tolist()))
         shade = np.minimum(np.asarray(mask), 255 - np.asarray(lit))
-        scene.paste(_ink(body * 0.72), mask=_image(shade))
+        scene.paste(to_ink(body * 0.72), mask=to_image(shade))
     width = int(rng.integers(4, 9))
     for contour in (shape.outline, *shape.holes):
         closed = np.concatenate([contour, contour[:2]])
-        draw.line(_flat(closed), fill=ink, width=width, joint="curve")
+        draw.line(flattened(closed), fill=ink, width=width, joint="curve")
     for detail in shape.details:
-        draw.line(_flat(detail), fill=ink, width=max(3, width - 2))
+        draw.line(flattened(detail), fill=ink, width=max(3, width - 2))
     return scene.reduce(2)
 
 
@@ -349,7 +249,7 @@ def _pattern(draw, color, rng, kind) -> None:
         turns = (np.arange(2 * rays) + rng.random()) * math.pi / rays
         rim = center + 200 * np.stack([np.cos(turns), np.sin(turns)], 1)
         for start, end in zip(rim[::2], rim[1::2], strict=True):
-            points = _flat(np.stack([center, start, end]))
+            points = flattened(np.stack([center, start, end]))
             draw.polygon(points, fill=color)
     elif kind == 5:
         center, step = rng.uniform(30, 98, 2).tolist(), int(rng.integers(9, 18))
@@ -370,7 +270,7 @@ def sketch(
     gray, width = int(rng.integers(20, 110)), int(rng.integers(1, 3))
     faint = min(gray + 50, 160)
     if rng.random() < 0.6:
-        _hatch(page, _mask(shape), rng, faint, habit)
+        _hatch(page, area_of(shape), rng, faint, habit)
     passes = int(rng.integers(1, 4))
     for contour in (shape.outline, *shape.holes):
         for _ in range(passes):
@@ -383,7 +283,7 @@ def sketch(
         if rng.random() < 0.6:
             _pencil(draw, detail, rng, gray, width)
     for _ in range(rng.integers(0, 4)):  # clutter is outlined like the rest
-        blob = _blob(rng, rng.uniform(0, CANVAS, 2), rng.uniform(8, 26))
+        blob = blob_at(rng, rng.uniform(0, CANVAS, 2), rng.uniform(8, 26))
         corners = np.concatenate([blob, blob[:1]]).repeat(2, axis=0)
         _pencil(draw, corners, rng, gray, width)
     for _ in range(rng.integers(1, 7)):  # stray strokes and ground lines
@@ -403,7 +303,7 @@ def _pencil(draw, line, rng, gray, width) -> None:
     points = line + np.stack(drift, 1)
     for part in range(0, len(points) - 1, 12):
         level = int(np.clip(gray + rng.normal(0, 18), 0, 190))
-        draw.line(_flat(points[part : part + 13]), fill=level, width=width)
+        draw.line(flattened(points[part : part + 13]), fill=level, width=width)
 
 
 def _hatch(page, mask, rng, gray, habit) -> None:
@@ -414,7 +314,7 @@ def _hatch(page, mask, rng, gray, habit) -> None:
     for x in range(-CANVAS, 2 * CANVAS, step):
         draw.line((x, 0, x + lean + rng.normal(0, 4), CANVAS), fill=255)
     inside = np.minimum(np.asarray(lines), np.asarray(mask))
-    page.paste(gray, mask=_image(inside))
+    page.paste(gray, mask=to_image(inside))
 
 
 STYLES = {

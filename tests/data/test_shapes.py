@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmg_tf.data import shapes, shapes_styles
+from dmg_tf.data import shapes, shapes_parts
 from dmg_tf.errors import UserError
 
 
@@ -29,7 +29,7 @@ def pictures():
 
 
 def _inside(shape):
-    return np.asarray(shapes_styles._mask(shape)) > 0
+    return np.asarray(shapes_parts.area_of(shape)) > 0
 
 
 def _faces_right(class_name, seed):
