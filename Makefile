@@ -31,11 +31,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train and score on the built-in data, in a folder of its own.
+# Train, score and export on the built-in data, in a folder of its own.
 smoke: setup
 	rm -rf runs/smoke
 	$(BIN)/python train.py --target sketch --epochs 1 --output runs/smoke
 	$(BIN)/python evaluate.py runs/smoke
+	$(BIN)/python -m dmg_tf.export runs/smoke runs/smoke/saved_model
 
 check: lint test smoke
 

@@ -31,6 +31,16 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-if not getattr(sys.modules.get("__main__"), "DMG_TF_LAZY", False):
-    for _module in _SAVED:
-        importlib.import_module(_module)
+def register() -> None:
+    """Imports all that a saved model can hold, so that Keras can load it."""
+    for module in _SAVED:
+        importlib.import_module(module)
+
+
+# While Python looks for the module of `python -m dmg_tf.export`, "-m" stands in
+# the arguments' first place: that is a command line too.
+_LAZY = getattr(sys.modules.get("__main__"), "DMG_TF_LAZY", False) or (
+    sys.argv[:1] == ["-m"]
+)
+if not _LAZY:
+    register()

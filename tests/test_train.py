@@ -132,6 +132,25 @@ def test_evaluate_agrees_with_the_run(finished, capsys):
         assert printed[part] == results[part]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["evaluate.py", "RUN", "--json"], ["-m", "dmg_tf.export", "RUN", "OUT"]],
+)
+def test_commands_load_the_model_in_a_process_of_their_own(
+    finished, tmp_path, command
+):
+    places = {"RUN": str(finished), "OUT": str(tmp_path / "out")}
+    done = subprocess.run(
+        [sys.executable, *(places.get(word, word) for word in command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0000 00:00" not in done.stderr  # no chatter of TensorFlow's
+
+
 def test_evaluate_prints_the_table(finished, capsys):
     rules = ["--prediction-rule", "mask_ens", "mask/a"]
     assert evaluate.main([str(finished), *rules]) == 0

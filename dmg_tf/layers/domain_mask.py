@@ -54,7 +54,8 @@ class DomainMask(keras.layers.Layer):
 
     Randomness:
         One Bernoulli draw of [B, F] a training call. The n-th draw is a
-        function of the seed and n alone, and n is saved with the model.
+        function of the seed and n alone. A run's checkpoint keeps n; a model
+        loaded from a `.keras` file counts from 0 again.
 
     Raises:
         ValueError: On fewer than two domains, an input of other rank, or a

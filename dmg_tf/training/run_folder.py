@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 
@@ -84,6 +85,7 @@ def load_run_model(run_dir: str | pathlib.Path) -> keras.Model:
         raise UserError(
             f"{run_dir} has no {path.name}: the run kept no model yet"
         )
+    dmg_tf.register()  # a command line has imported none of it
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
