@@ -183,7 +183,7 @@ def find_bad_images(paths, on_progress=None, stop_at_first=False):
 
     Args:
         paths: Files, as text.
-        on_progress: Called with the number of files done so far.
+        on_progress: Called with the number of files just done.
         stop_at_first: Whether one bad file is enough.
 
     Returns:
@@ -198,14 +198,14 @@ def find_bad_images(paths, on_progress=None, stop_at_first=False):
     dataset = tf.data.Dataset.from_tensor_slices(
         [_encoded(path) for path in paths]
     ).map(probe, num_parallel_calls=tf.data.AUTOTUNE)
-    for done, (path, readable) in enumerate(dataset, start=1):
+    for path, readable in dataset:
         if not readable:
             name = path.numpy().decode("utf-8", "surrogateescape")
             bad[name] = _why_unreadable(name)
             if stop_at_first:
                 break
         if on_progress:
-            on_progress(done)
+            on_progress(1)
     return bad
 
 

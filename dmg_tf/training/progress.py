@@ -1,5 +1,6 @@
 """What a run shows while it works: one bar with time left, a line an epoch."""
 
+import math
 import time
 
 import keras
@@ -107,14 +108,16 @@ class ProgressCallback(keras.callbacks.Callback):
     def show(self, row: dict, best: bool) -> None:
         """Prints one epoch's row of the history."""
         siou = f"  siou {row['siou']:.3f}" if "siou" in row else ""
+        rate = row["images_per_second"]
+        # The one step of a very small epoch may be the one that compiles.
+        rate = "" if math.isnan(rate) else f"  {rate:.0f} images/s"
         self.bar.print(
             f"epoch {row['epoch']:{self._width}d}/{self.epochs}"
             f"  loss {row['loss']:.4f}{siou}"
             f"  train {row['accuracy']:6.2%}"
             f"  validation {row[f'validation_{OVERALL}']:6.2%}"
             f"{' *' if best else '  '}"
-            f"  {row['seconds']:.1f} s"
-            f"  {row['images_per_second']:.0f} images/s"
+            f"  {row['seconds']:.1f} s{rate}"
         )
 
 

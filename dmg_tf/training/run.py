@@ -1,7 +1,9 @@
 """One training run, from config to results: where data and methods meet."""
 
 import dataclasses
+import math
 import pathlib
+import statistics
 import time
 from typing import Any
 
@@ -276,6 +278,7 @@ def _print_plan(model, config, data, done) -> None:
         print_error(f"resumed after epoch {done} of {config.epochs}")
 
 
-def _median(values) -> float:
-    known = sorted(value for value in values if value == value)
-    return known[len(known) // 2] if known else float("nan")
+def _median(values) -> float | None:
+    # NaN, which JSON does not know, is the rate of a single step.
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else None
