@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from dmg_tf.backbones.weights import fetch_imagenet, sha256_of
+from tests.conftest import ROOT
 from tests.golden import compute
 from tests.golden.files import (
     assert_reproduced,
@@ -139,3 +144,16 @@ def test_efficientnet_on_images(efficientnet, pacs):
         for name in meta["images"]
     }
     assert top == meta["top1"]
+
+
+def test_resnet18_without_onednn_needs_no_allowance():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.golden.plain_kernels"],
+        cwd=ROOT,
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(" 0 too far off\n")
