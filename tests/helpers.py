@@ -80,3 +80,20 @@ def random_batch(batch=6, size=32, classes=3, domains=3, seed=0):
         "domain_ids": (np.arange(batch) % domains).astype(np.int32),
     }
     return inputs, rng.integers(0, classes, batch).astype(np.int32)
+
+
+def assert_step_moves_every_weight(model, data):
+    """Checks that one step of `fit` changes each trainable weight.
+
+    Args:
+        model: A compiled model.
+        data: Dataset of a single batch.
+    """
+    before = [w.numpy() for w in model.trainable_weights]
+    model.fit(data, verbose=0, shuffle=False)
+    still = [
+        weight.path
+        for weight, old in zip(model.trainable_weights, before, strict=True)
+        if np.array_equal(weight.numpy(), old)
+    ]
+    assert not still

@@ -5,6 +5,17 @@ import sys
 from tests.conftest import ROOT
 
 
+def run(code):
+    """Runs code in a process that has not loaded TensorFlow."""
+    return subprocess.run(
+        [sys.executable, "-c", "DMG_TF_LAZY = True\n" + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def test_only_known_chatter_is_dropped():
     code = (
         "import os; from dmg_tf.quiet import quiet_start\n"
@@ -13,14 +24,7 @@ def test_only_known_chatter_is_dropped():
         "    os.write(2, b'something is really wrong\\n')\n"
         "os.write(2, b'after\\n')\n"
     )
-    code = "DMG_TF_LAZY = True\n" + code
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(code)
     lines = done.stderr.splitlines()
     assert lines[-2:] == ["something is really wrong", "after"]
     if not os.path.exists("/dev/nvidia0"):
@@ -29,16 +33,9 @@ def test_only_known_chatter_is_dropped():
 
 def test_errors_inside_are_passed_on():
     code = (
-        "DMG_TF_LAZY = True\n"
         "from dmg_tf.quiet import quiet_start\n"
         "with quiet_start():\n"
         "    raise SystemExit('no such device')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(code)
     assert done.returncode == 1 and "no such device" in done.stderr

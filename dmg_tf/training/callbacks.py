@@ -117,6 +117,8 @@ class Keeper(keras.callbacks.Callback):
     def set_model(self, model):
         """Binds the model and makes its checkpoint."""
         super().set_model(model)
+        if self._evaluator is not None:
+            return  # `fit` binds the model that `restore` needed before it
         self._evaluator = Evaluator(model, [model.selection_rule])
         # Every variable by itself: Keras does not hand the seeds' states to
         # TensorFlow's checkpoints when it is given the model as a whole.

@@ -48,7 +48,7 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
         for name in new
-        if old.get(name) != new[name] and name not in _MAY_CHANGE | {"output"}
+        if old[name] != new[name] and name not in _MAY_CHANGE | {"output"}
     ]
     if changed:
         raise UserError(
