@@ -116,7 +116,10 @@ class RunConfig:
         names=lambda: ("pytorch", "normal"),
     )
     augment: str = _flag(
-        "changes to training images", "paper", names=lambda: ("paper", "none")
+        "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
+        "and RandAugment), none",
+        "paper",
+        names=lambda: ("paper", "randaugment", "none"),
     )
     sampling: str = _flag(
         "pooled: every source image once an epoch; balanced: equal shares of "
@@ -129,6 +132,16 @@ class RunConfig:
         "images are read once first)",
         "error",
         names=lambda: ("error", "skip"),
+    )
+    cache: str = _flag(
+        "keep decoded images, so that files are decoded once: in memory (this "
+        "run) or on disk (later runs too)",
+        "none",
+        names=lambda: ("none", "memory", "disk"),
+    )
+    cache_dir: str | None = _flag(
+        "folder of --cache disk (default: ~/.cache/dmg_tf/images)",
+        metavar="DIR",
     )
     precision: str = _flag(
         "dtype of the computation; masks, losses and weights stay float32",

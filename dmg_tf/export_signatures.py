@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from dmg_tf.data.decoding import decode_jpeg, is_jpeg
 from dmg_tf.data.transforms import normalize, resize
 
 # One signature has one dtype, a callable of a loaded model takes both.
@@ -138,7 +139,7 @@ def serving_module(
 def decode_batch(image_bytes, size: int):
     """Decodes and resizes images in the graph, by TensorFlow's kernels alone.
 
-    The pixels are those of `transforms.decode` and `transforms.resize`.
+    The pixels are those that evaluation has: see `decode` and `resize`.
 
     Args:
         image_bytes: string [B], JPEG or PNG files.
@@ -179,14 +180,9 @@ def decode_batch(image_bytes, size: int):
 
 
 def _decode(contents, size):
-    def jpeg():
-        return tf.io.decode_jpeg(
-            contents, channels=3, dct_method="INTEGER_ACCURATE"
-        )
-
     image = tf.cond(
-        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
-        jpeg,
+        is_jpeg(contents),
+        lambda: decode_jpeg(contents, size),
         lambda: tf.io.decode_png(contents, channels=3),
     )
     image = resize(image, size)

@@ -6,17 +6,14 @@ and a run that resumes sees what an unbroken one would have seen.
 """
 
 import dataclasses
-import io
 
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 
-from dmg_tf.data import transforms
+from dmg_tf.data.augment import AUGMENTATIONS, NUM_RANDOM, Plain
+from dmg_tf.data.cache import Files
 from dmg_tf.data.examples import Examples
-from dmg_tf.errors import UserError
-
-_ORDER, _AUGMENT = 1, 2  # keeps the two kinds of randomness apart
+from dmg_tf.data.transforms import normalize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +24,7 @@ class ImageSpec:
         size: Side of the square input, pixels.
         mean: Mean of RGB in [0, 1] to subtract.
         std: Standard deviation of RGB in [0, 1] to divide by.
-        augment: "pacs", "domainnet" or "none"; training only.
+        augment: Name in `AUGMENTATIONS`; training only.
     """
 
     size: int
@@ -40,13 +37,14 @@ class TrainingStream:
     """Shuffled, augmented batches of source images, without end.
 
     Args:
-        examples: The images; grouped by domain for balanced sampling.
+        examples: The images.
         spec: How they are prepared.
         batch_size: Images a batch; every batch is full. An epoch leaves out
             the last few images of its order, other ones each time.
         seed: Seed of order and augmentation.
         sampling: "pooled" or "balanced".
         num_domains: Number of source domains.
+        images: Where decoded images come from; None decodes the files.
 
     Attributes:
         steps_per_epoch: Full batches in one pass.
@@ -61,19 +59,28 @@ class TrainingStream:
         seed: int,
         sampling: str = "pooled",
         num_domains: int = 1,
+        images: Files | None = None,
     ):
         self.examples = examples
         self.spec = spec
         self.seed = seed
         self.batch_size = min(batch_size, len(examples))
         self.steps_per_epoch = len(examples) // self.batch_size
+        self.images = images or Files(spec.size)
         if sampling == "pooled":
-            self._groups = [np.arange(len(examples))]
+            groups = [np.arange(len(examples))]
         else:
-            self._groups = [
+            groups = [
                 np.flatnonzero(examples.domain_ids == index)
                 for index in range(num_domains)
             ]
+        # Places that a full batch does not fill are jumped over.
+        used = self.steps_per_epoch * self.batch_size
+        self._turns = [used] if sampling == "pooled" else map(len, groups)
+        self._turns = np.asarray(list(self._turns), np.int64)
+        self._sizes = np.asarray([len(group) for group in groups], np.int64)
+        self._starts = np.cumsum([0, *self._sizes[:-1]]).astype(np.int64)
+        self._members = np.concatenate(groups).astype(np.int64)
 
     def dataset(self, start_step: int = 0) -> tf.data.Dataset:
         """Returns the batches from a step on, without end.
@@ -85,25 +92,27 @@ class TrainingStream:
             Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32
             [B]}, labels int32 [B]).
         """
-        first = start_step * self.batch_size
-        paths, labels, domain_ids = _tensors(self.examples)
+        augmentation = AUGMENTATIONS[self.spec.augment](self.spec.size)
+        read = self.images.reader(self.examples.paths)
+        labels, domain_ids = _tags(self.examples)
 
         def load(place):
             example, epoch = self.example_at(place)
             numbers = tf.random.stateless_uniform(
-                [transforms.NUM_RANDOM],
-                _seed(self.seed, _AUGMENT, epoch, example),
+                [NUM_RANDOM], tf.stack([(self.seed << 32) + epoch, example])
             )
-            image = _read(paths[example])
-            image = _augmented(image, self.spec, numbers)
-            image = transforms.normalize(image, self.spec.mean, self.spec.std)
+            image = read(example, augmentation.window(numbers))
+            image = augmentation.finish(image, numbers)
+            image = normalize(image, self.spec.mean, self.spec.std)
             return (
                 {"image": image, "domain_ids": domain_ids[example]},
                 labels[example],
             )
 
         return (
-            tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+            tf.data.Dataset.range(
+                start_step * self.batch_size, np.iinfo(np.int64).max
+            )
             .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(self.batch_size, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
@@ -119,25 +128,18 @@ class TrainingStream:
             (example, epoch), int64 scalars. With balanced sampling the epoch
             counts the passes over the example's own domain.
         """
-        if len(self._groups) == 1:
-            # Places that a full batch does not fill are jumped over.
-            used = self.steps_per_epoch * self.batch_size
-            return self._pick(place // used, place % used, self._groups[0])
-        domain = place % len(self._groups)
-        turn = place // len(self._groups)
-        branches = [
-            lambda g=group: self._pick(turn // len(g), turn % len(g), g)
-            for group in self._groups
-        ]
-        return tf.switch_case(tf.cast(domain, tf.int32), branches)
-
-    def _pick(self, epoch, position, group):
+        group = place % len(self._sizes)
+        place = place // len(self._sizes)
+        turns = tf.gather(self._turns, group)
+        epoch, position = place // turns, place % turns
         shuffled = tf.random.experimental.index_shuffle(
             position,
-            _seed(self.seed, _ORDER, epoch, int(group[0])),
-            len(group) - 1,
+            # This draw takes seeds of 32 bits.
+            tf.stack([self.seed, epoch * len(self._sizes) + group]),
+            tf.gather(self._sizes, group) - 1,
         )
-        return tf.gather(tf.constant(group, tf.int64), shuffled), epoch
+        first = tf.gather(self._starts, group)
+        return tf.gather(self._members, first + shuffled), epoch
 
     def examples_of_step(self, step: int) -> np.ndarray:
         """Returns the indices of the examples in the batch of a step."""
@@ -151,7 +153,10 @@ class TrainingStream:
 
 
 def evaluation_dataset(
-    examples: Examples, spec: ImageSpec, batch_size: int
+    examples: Examples,
+    spec: ImageSpec,
+    batch_size: int,
+    images: Files | None = None,
 ) -> tf.data.Dataset:
     """Returns all examples once, in order, without augmentation.
 
@@ -159,116 +164,34 @@ def evaluation_dataset(
         examples: The images.
         spec: How they are prepared; `spec.augment` is not used.
         batch_size: Images a batch; the last one may be smaller.
+        images: Where decoded images come from; None decodes the files.
 
     Returns:
         Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32 [B]},
         labels int32 [B]).
     """
+    plain = Plain(spec.size)
+    read = (images or Files(spec.size)).reader(examples.paths)
+    labels, domain_ids = _tags(examples)
 
-    def load(path, label, domain_id):
-        image = transforms.resize(_read(path), spec.size)
-        image = transforms.normalize(image, spec.mean, spec.std)
-        return {"image": image, "domain_ids": domain_id}, label
+    def load(index):
+        image = plain.finish(read(index), None)
+        image = normalize(image, spec.mean, spec.std)
+        return (
+            {"image": image, "domain_ids": domain_ids[index]},
+            labels[index],
+        )
 
     return (
-        tf.data.Dataset.from_tensor_slices(_tensors(examples))
+        tf.data.Dataset.range(len(examples))
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
-def find_bad_images(paths, on_progress=None, stop_at_first=False):
-    """Decodes files and returns those that can't be.
-
-    Args:
-        paths: Files, as text.
-        on_progress: Called with the number of files just done.
-        stop_at_first: Whether one bad file is enough.
-
-    Returns:
-        {path: reason}.
-    """
-
-    def probe(path):
-        # The reason is worked out for bad ones only, outside the graph.
-        return path, tf.py_function(_is_readable, [path], tf.bool)
-
-    bad = {}
-    dataset = tf.data.Dataset.from_tensor_slices(
-        [_encoded(path) for path in paths]
-    ).map(probe, num_parallel_calls=tf.data.AUTOTUNE)
-    for path, readable in dataset:
-        if not readable:
-            name = path.numpy().decode("utf-8", "surrogateescape")
-            bad[name] = _why_unreadable(name)
-            if stop_at_first:
-                break
-        if on_progress:
-            on_progress(1)
-    return bad
-
-
-def bad_image_error(bad: dict[str, str]) -> UserError:
-    """Returns the error that names an unreadable image."""
-    path, reason = next(iter(bad.items()))
-    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    return UserError(
-        f"cannot read the image {path}: {reason}{more}; mend or remove it, or "
-        "pass --on-bad-image skip"
-    )
-
-
-def _is_readable(path) -> bool:
-    try:
-        transforms.decode(tf.io.read_file(path))
-    except (tf.errors.OpError, ValueError):
-        return False
-    return True
-
-
-def _why_unreadable(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            contents = file.read()
-    except OSError as error:
-        return error.strerror or str(error)
-    if not contents:
-        return "the file is empty"
-    try:
-        with PIL.Image.open(io.BytesIO(contents)) as image:
-            image.load()
-    except Exception as error:  # Pillow raises many kinds
-        # Pillow names its buffer, which says nothing to the user.
-        return str(error).partition(" <_io")[0] or type(error).__name__
-    return "it is damaged"
-
-
-def _encoded(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
-def _tensors(examples: Examples):
+def _tags(examples: Examples):
     return (
-        tf.constant([_encoded(path) for path in examples.paths]),
         tf.constant(examples.labels, tf.int32),
         tf.constant(examples.domain_ids, tf.int32),
     )
-
-
-def _read(path):
-    return transforms.decode(tf.io.read_file(path))
-
-
-def _augmented(image, spec: ImageSpec, numbers):
-    if spec.augment == "pacs":
-        return transforms.augment_pacs(image, spec.size, numbers)
-    if spec.augment == "domainnet":
-        return transforms.augment_domainnet(image, spec.size, numbers)
-    return transforms.resize(image, spec.size)
-
-
-def _seed(seed: int, kind: int, epoch, example):
-    """Mixes the place into the two integers that seed a draw."""
-    mixed = tf.random.fold_in([seed, kind], tf.cast(epoch, tf.int32))
-    return tf.random.fold_in(mixed, tf.cast(example, tf.int32))

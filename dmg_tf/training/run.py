@@ -12,12 +12,10 @@ import keras
 from dmg_tf.backbones import weights as weight_files
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
+from dmg_tf.data.bad_images import find_bad_images
+from dmg_tf.data.cache import make_cache
 from dmg_tf.data.examples import DomainData
-from dmg_tf.data.pipeline import (
-    TrainingStream,
-    evaluation_dataset,
-    find_bad_images,
-)
+from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
@@ -122,6 +120,7 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
 
 def _train_and_score(model, config, data, run_dir, bad_images, begin):
     spec = image_spec(model, config)
+    images = _filled_cache(config, data)
     stream = TrainingStream(
         data.train,
         spec,
@@ -129,6 +128,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         config.seed,
         config.sampling,
         len(data.source_domains),
+        images,
     )
     schedule = EpochSchedule(
         config.learning_rate, config.schedule, stream.steps_per_epoch
@@ -147,7 +147,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
     timer = Timer(stream.batch_size)
     keeper = Keeper(
         run_dir,
-        evaluation_dataset(data.validation, spec, config.batch_size),
+        evaluation_dataset(data.validation, spec, config.batch_size, images),
         data.source_domains,
         timer,
         lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
@@ -241,6 +241,19 @@ def _load_weights(model, config) -> tuple[str | None, str | None]:
             weight_files.read_state_dict(path), source=str(path)
         )
     return str(path), weight_files.sha256_of(path)
+
+
+def _filled_cache(config: RunConfig, data: DomainData):
+    """Returns the cache, with all images that each epoch needs."""
+    cache = make_cache(config.cache, config.image_size, config.cache_dir)
+    paths = cache.missing([*data.train.paths, *data.validation.paths])
+    if paths:
+        with (
+            Bar("decoding into the cache", len(paths), "images") as bar,
+            naming_bad_images(paths),
+        ):
+            cache.fill(paths, bar.advance)
+    return cache
 
 
 def _without_bad_images(data: DomainData):

@@ -11,8 +11,9 @@ import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 
-# The one part of a run that may change when it is resumed: it can go on longer.
-_MAY_CHANGE = frozenset({"epochs"})
+# What may change when a run is resumed: it can go on longer, and where decoded
+# images are kept changes no number.
+_MAY_CHANGE = frozenset({"epochs", "cache", "cache_dir"})
 
 
 def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:

@@ -10,13 +10,9 @@ import tensorflow as tf
 
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
+from dmg_tf.data.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.examples import DomainData
-from dmg_tf.data.pipeline import (
-    ImageSpec,
-    bad_image_error,
-    evaluation_dataset,
-    find_bad_images,
-)
+from dmg_tf.data.pipeline import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation import (
     Evaluator,
