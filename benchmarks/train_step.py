@@ -1,113 +1,185 @@
-"""How long a training step takes: methods beside each other and plain Keras.
+"""How long does one training step take?
 
-python -m benchmarks.train_step --backbone resnet18 --image-size 64
+python -m benchmarks.train_step --backbones resnet18 --image-size 224
 
-Steps of all variants are taken in turn, so that a slow moment of the machine
-hits all of them; what is printed are medians, and medians of ratios.
+The input is one batch in memory, so that nothing but the step is measured.
 """
 
-import argparse
 import sys
 import time
 
 import numpy as np
 
-from dmg_tf.quiet import load_tensorflow
+from benchmarks import models
+from benchmarks.side_by_side import (
+    Variant,
+    compare,
+    make_parser,
+    print_table,
+    ratio,
+    run,
+    torch_python,
+)
 
-DOMAINS = ("a", "b", "c")
-
-
-def variants(backbone: str, image_size: int):
-    """Yields (name, compiled model) for each variant."""
-    import keras
-
-    from dmg_tf.layers.batch_norm import FusedBatchNorm
-    from dmg_tf.methods.build import build_model
-    from dmg_tf.training.optimizers import Adam
-
-    for method in ("aggregate", "dmg"):
-        model = build_model(method, backbone, 7, DOMAINS, image_size=image_size)
-        model.compile(optimizer=Adam(1e-4, l2=1e-5))
-        yield method, model
-
-    # The same network with Keras' own layers, optimiser and step.
-    ours = build_model("aggregate", backbone, 7, DOMAINS, image_size=image_size)
-
-    def swap(layer):
-        if isinstance(layer, FusedBatchNorm):
-            return keras.layers.BatchNormalization(
-                epsilon=layer.epsilon, momentum=layer.momentum
-            )
-        return layer.__class__.from_config(layer.get_config())
-
-    inputs = x = keras.Input((image_size, image_size, 3))
-    for stage in (*ours.feature_extractor.layers, *ours.task_network.stages):
-        if isinstance(stage, keras.Model):
-            stage = keras.models.clone_model(stage, clone_function=swap)
-        x = stage(x)
-    plain = keras.Model(inputs, x)
-    plain.compile(
-        optimizer=keras.optimizers.Adam(1e-4),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    yield "plain Keras", plain
+# (name, what the worker runs)
+OURS = (
+    ("aggregate", {"method": "aggregate"}),
+    ("dmg", {"method": "dmg"}),
+    ("dmg, bfloat16", {"method": "dmg", "precision": "mixed_bfloat16"}),
+    ("dmg, fit", {"method": "dmg", "fit": True}),
+)
+STEPS_OF_FIT = 4
 
 
-def measure(backbone, image_size, batch_size, steps):
-    """Returns {variant: seconds of each step}."""
-    import tensorflow as tf
-
+def worker(method, backbone, image_size, batch_size, precision="", fit=False):
+    """Returns the function that takes one step and gives its seconds."""
     rng = np.random.default_rng(0)
     shape = (batch_size, image_size, image_size, 3)
-    image = tf.constant(rng.normal(size=shape).astype(np.float32))
-    ids = tf.constant(rng.integers(0, 3, batch_size).astype(np.int32))
-    labels = tf.constant(rng.integers(0, 7, batch_size).astype(np.int32))
-    runs = {}
-    for name, model in variants(backbone, image_size):
-        inputs = image if name == "plain Keras" else {}
-        if name != "plain Keras":
-            inputs = {"image": image, "domain_ids": ids}
-        data = tf.data.Dataset.from_tensors((inputs, labels)).repeat()
-        function = model.make_train_function() or model.train_function
-        runs[name] = (function, iter(data))
-    seconds = {name: [] for name in runs}
-    for step in range(steps + 3):
-        for name, (function, iterator) in runs.items():
-            begin = time.perf_counter()
-            logs = function(iterator)
-            float(logs["loss"])  # the step has really ended
-            if step >= 3:
-                seconds[name].append(time.perf_counter() - begin)
-    return seconds
+    images = rng.normal(size=shape).astype(np.float32)
+    labels = rng.integers(0, models.CLASSES, batch_size)
+    if method == "torch":
+        return _torch_step(backbone, images, labels)
+    import tensorflow as tf
 
-
-def main(argv=None) -> int:
-    """Prints one line a variant."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=15)
-    args = parser.parse_args(argv)
-    load_tensorflow()
-    seconds = measure(
-        args.backbone, args.image_size, args.batch_size, args.steps
-    )
-    base = np.asarray(seconds["aggregate"])
-    print(
-        f"{args.backbone}, {args.image_size} px, batch {args.batch_size}, "
-        f"median of {args.steps} steps"
-    )
-    for name, values in seconds.items():
-        values = np.asarray(values)
-        print(
-            f"{name:12s} {np.median(values) * 1e3:8.1f} ms  "
-            f"{args.batch_size / np.median(values):7.1f} images/s  "
-            f"{np.median(values / base):.3f} x aggregate"
+    ids = tf.constant(np.arange(batch_size) % len(models.DOMAINS), tf.int32)
+    labels = tf.constant(labels, tf.int32)
+    images = tf.constant(images)
+    if method == "plain":
+        model, inputs = models.plain_keras(backbone, image_size), images
+    else:
+        model = models.ours(
+            method, backbone, image_size, precision or "float32"
         )
-    return 0
+        inputs = {"image": images, "domain_ids": ids}
+    data = tf.data.Dataset.from_tensors((inputs, labels)).repeat()
+    if fit:
+        return _fit(model, data)
+    model.make_train_function()
+    iterator = iter(data)
 
+    def step():
+        begin = time.perf_counter()
+        logs = model.train_function(iterator)
+        float(logs["loss"])  # the step has really ended
+        return time.perf_counter() - begin
+
+    return step
+
+
+def _fit(model, data):
+    """Steps within `fit`, with the callbacks that a run has in each step."""
+    import keras
+
+    from dmg_tf.training.callbacks import StopOnBadLoss, Timer
+    from dmg_tf.training.progress import Bar, ProgressCallback
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.times.append(time.perf_counter())
+
+    def step():
+        clock = Clock()
+        clock.times = []
+        with Bar("training", STEPS_OF_FIT, "steps") as bar:
+            model.fit(
+                data,
+                steps_per_epoch=STEPS_OF_FIT,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    StopOnBadLoss(),
+                    Timer(1),
+                    ProgressCallback(bar, 1),
+                    clock,
+                ],
+            )
+        return (clock.times[-1] - clock.times[0]) / (STEPS_OF_FIT - 1)
+
+    return step
+
+
+def _torch_step(backbone, images, labels):
+    import torch
+
+    model = models.in_torch(backbone).train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-5)
+    images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    labels = torch.from_numpy(labels)
+
+    def step():
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        float(loss)
+        return time.perf_counter() - begin
+
+    return step
+
+
+def variants_of(backbone, args, names=None):
+    """Returns the variants of one backbone."""
+    options = {
+        "backbone": backbone,
+        "image_size": args.image_size,
+        "batch_size": args.batch_size,
+    }
+    wanted = [("plain Keras", {"method": "plain"}), *OURS]
+    variants = [
+        Variant(name, "train_step", **options, **extra)
+        for name, extra in wanted
+        if names is None or name in names
+    ]
+    torch = torch_python(args.torch)
+    # torchvision has no EfficientNet-Lite.
+    if torch and backbone != "efficientnet_lite0":
+        variants.append(
+            Variant("PyTorch", "train_step", torch, method="torch", **options)
+        )
+    return variants
+
+
+def main(args) -> None:
+    """Prints one table a backbone."""
+    for backbone in args.backbones:
+        found = compare(
+            variants_of(backbone, args, args.variants or None), args.rounds
+        )
+        rows = [
+            (
+                name,
+                f"{args.batch_size / np.median(seconds):.1f}",
+                ratio(found, "plain Keras", name),
+                ratio(found, "PyTorch", name),
+                ratio(found, name, "aggregate"),
+                ratio(found, name, "dmg"),
+            )
+            for name, seconds in found.items()
+        ]
+        print_table(
+            f"Training step of {backbone}, {args.image_size} px, batch "
+            f"{args.batch_size}, median of {args.rounds} rounds",
+            (
+                "",
+                "images/s",
+                "x plain Keras",
+                "x PyTorch",
+                "time / aggregate",
+                "time / dmg",
+            ),
+            rows,
+        )
+
+
+PARSER = make_parser(
+    __doc__,
+    backbones=["resnet18"],
+    variants=[],
+    image_size=224,
+    batch_size=32,
+    rounds=7,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(PARSER, worker, main))

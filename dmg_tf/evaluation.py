@@ -81,7 +81,7 @@ class Evaluator:
         Returns:
             The predictions of all images.
         """
-        step = self._step_for(dataset.element_spec[0])
+        step = self.step_for(dataset.element_spec[0])
         found, labels, domain_ids = [], [], []
         for inputs, batch_labels in dataset:
             batch = step(inputs["image"], inputs["domain_ids"])
@@ -99,7 +99,7 @@ class Evaluator:
             np.concatenate(domain_ids),
         )
 
-    def _step_for(self, spec):
+    def step_for(self, spec):
         """Returns the step compiled for such inputs, for any batch size."""
         size = tuple(spec["image"].shape[1:])
         if size not in self._steps:

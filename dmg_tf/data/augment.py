@@ -96,15 +96,24 @@ class DomainNet(Plain):
 
 
 class RandAugmented(CropAndFlip):
-    """Crop and flip, then RandAugment in place of ColorJitter."""
+    """Crop and flip, then RandAugment in place of ColorJitter.
+
+    Raises:
+        UserError: If TensorFlow Addons can't be imported.
+    """
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        # Loaded by those only who ask for it.
+        from dmg_tf.data.randaugment import addons, rand_augment
+
+        addons()
+        self._rand_augment = rand_augment
 
     def finish(self, image, numbers):
         """Mirrors, resizes and applies the drawn operations."""
-        # TensorFlow Addons is loaded by those only who ask for it.
-        from dmg_tf.data.randaugment import rand_augment
-
         image = super().finish(image, numbers)
-        return rand_augment(image, numbers[CROP_NUMBERS + 1 :])
+        return self._rand_augment(image, numbers[CROP_NUMBERS + 1 :])
 
 
 AUGMENTATIONS = {

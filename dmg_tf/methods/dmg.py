@@ -128,6 +128,8 @@ class DMG(DomainModel):
             {rule: float32 [B, C]}.
         """
         features = self.feature_extractor(images, training=False)
+        if list(rules) == ["pred_ens"]:
+            return {"pred_ens": self._mean_over_masks(features)}
         per_mask = None
         if any(r == "pred_ens" or r.startswith("mask/") for r in rules):
             per_mask = self._per_mask(features)  # [D, B, C]
@@ -164,15 +166,31 @@ class DMG(DomainModel):
         return tf.cast(self.task_network(features, scales=scales), tf.float32)
 
     def _per_mask(self, features):
-        num_domains = len(self.source_domains)
-        batch = tf.shape(features)[0]
-        tiles = [num_domains] + [1] * (len(features.shape) - 1)
-        logits = self.task_network(
-            tf.tile(features, tiles),
-            domain_ids=tf.repeat(tf.range(num_domains), batch),
-        )
+        """[B, ...] -> float32 [D, B, C]: all images under each soft mask."""
+        logits = self.task_network(*self._under_each_mask(features))
         logits = tf.cast(logits, tf.float32)
-        return tf.reshape(logits, [num_domains, batch, self.num_classes])
+        return tf.reshape(
+            logits, [len(self.source_domains), -1, self.num_classes]
+        )
+
+    def _mean_over_masks(self, features):
+        """[B, ...] -> float32 [B, C]: the mean of the logits under each mask.
+
+        The classifier is linear, so its inputs are averaged in place of its
+        outputs; where it is all that is masked, one plain pass is left.
+        """
+        hidden = self.task_network.hidden(*self._under_each_mask(features))
+        num_domains = len(self.source_domains)
+        hidden = tf.reshape(hidden, [num_domains, -1, hidden.shape[-1]])
+        mean = tf.reduce_mean(hidden, axis=0)
+        return tf.cast(self.task_network.stages[-1](mean), tf.float32)
+
+    def _under_each_mask(self, features):
+        """Returns D copies of a batch, and the domains of their masks."""
+        num_domains = len(self.source_domains)
+        tiles = [num_domains] + [1] * (len(features.shape) - 1)
+        domain_ids = tf.repeat(tf.range(num_domains), tf.shape(features)[0])
+        return tf.tile(features, tiles), domain_ids
 
     def get_config(self):
         """Returns the arguments that rebuild the model."""

@@ -27,6 +27,14 @@ class TaskNetwork(keras.layers.Layer):
 
     def call(self, features, domain_ids=None, training=False, scales=None):
         """Returns logits [B, C]."""
+        x = self.hidden(features, domain_ids, training, scales)
+        return self.stages[-1](x)
+
+    def hidden(self, features, domain_ids=None, training=False, scales=None):
+        """Returns what the last stage takes, masked already: [B, F].
+
+        The arguments are those of a call.
+        """
         x = features
         for stage in self.stages:
             if stage.name in self.masks:
@@ -36,5 +44,6 @@ class TaskNetwork(keras.layers.Layer):
                     training=training,
                     scale=scales and scales[stage.name],
                 )
-            x = stage(x)
+            if stage is not self.stages[-1]:
+                x = stage(x)
         return x

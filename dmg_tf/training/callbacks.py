@@ -15,18 +15,31 @@ from dmg_tf.training.files import replacing, write_text, writing
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run at the first loss that is not a finite number.
+    """Ends the run when the loss is no finite number any more.
 
-    The last checkpoint stays as it is: it was written before.
+    The last checkpoint stays as it is: it was written before. The loss of the
+    logs is a running mean, which one bad step spoils for the rest of the epoch:
+    looking at it now and then is enough, and does not make the device wait for
+    the host at each step.
     """
+
+    _EVERY = 20
 
     def on_train_batch_end(self, batch, logs=None):
         """Raises UserError with the number of the step."""
+        if batch % self._EVERY == self._EVERY - 1:
+            self._check(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Likewise, before anything of the epoch is written."""
+        self._check(logs)
+
+    def _check(self, logs):
         if not math.isfinite(logs["loss"]):
             step = int(self.model.optimizer.iterations)
             raise UserError(
-                f"the loss is {logs['loss']} at step {step}: training has "
-                "diverged; the last checkpoint is kept. Try a smaller "
+                f"the loss is {float(logs['loss'])} at step {step}: training "
+                "has diverged; the last checkpoint is kept. Try a smaller "
                 "--learning-rate, or --precision float32"
             )
 
