@@ -1,85 +1,13 @@
-"""What a run shows while it works: one bar with time left, a line an epoch."""
+"""What a run shows while it works: the bar, and a line an epoch."""
 
 import math
-import time
 
 import keras
-import rich.console
-import rich.progress
 
 from dmg_tf.evaluation import OVERALL
+from dmg_tf.progress import Bar, print_error
 
-# Logs that nobody watches are written in whole lines, and not too many.
-_QUIET_SECONDS = 30.0
-
-
-class Bar:
-    """A progress bar with time left, on the error stream.
-
-    In a terminal it moves in place; in a log file it is a line every half
-    minute.
-
-    Args:
-        title: What is being done.
-        total: How many units of work there are.
-        unit: Their name, e.g. "images".
-        done: How many were done before, e.g. by a run that was killed.
-    """
-
-    def __init__(self, title: str, total: int, unit: str, done: int = 0):
-        self._console = rich.console.Console(stderr=True)
-        self._progress = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=None),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn(unit),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("left"),
-            rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
-            console=self._console,
-            transient=True,
-            refresh_per_second=4,
-            speed_estimate_period=120.0,
-            disable=not self._console.is_terminal,
-        )
-        self._title, self._unit = title, unit
-        self._total, self._done, self._first = total, done, done
-        self._begin = self._spoken = time.monotonic()
-        self._task = self._progress.add_task(title, total=total, completed=done)
-
-    def __enter__(self):
-        self._begin = self._spoken = time.monotonic()
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error):
-        self._progress.stop()
-
-    def advance(self, count: int = 1, title: str | None = None) -> None:
-        """Counts units of work as done."""
-        self._done += count
-        self._title = title or self._title
-        if self._console.is_terminal:
-            self._progress.update(
-                self._task, advance=count, description=self._title
-            )
-            return
-        now = time.monotonic()
-        if now - self._spoken >= _QUIET_SECONDS:
-            self._spoken = now
-            worked = max(1, self._done - self._first)
-            left = (now - self._begin) / worked * (self._total - self._done)
-            print_error(
-                f"{self._title}: {self._done}/{self._total} {self._unit}, "
-                f"{_clock(left)} left"
-            )
-
-    def print(self, text: str) -> None:
-        """Prints a line above the bar."""
-        if self._console.is_terminal:
-            self._progress.console.print(text, highlight=False, markup=False)
-        else:
-            print_error(text)
+__all__ = ["Bar", "ProgressCallback", "print_error"]
 
 
 class ProgressCallback(keras.callbacks.Callback):
@@ -119,16 +47,3 @@ class ProgressCallback(keras.callbacks.Callback):
             f"{' *' if best else '  '}"
             f"  {row['seconds']:.1f} s{rate}"
         )
-
-
-def print_error(text: str) -> None:
-    """Prints a line on the error stream, at once."""
-    rich.console.Console(stderr=True, soft_wrap=True).print(
-        text, highlight=False, markup=False
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
