@@ -91,6 +91,11 @@ def subfolders(folder: str | pathlib.Path) -> list[str]:
         ) from error
 
 
+def validation_count(count: int, share: float = VALIDATION_SHARE) -> int:
+    """Returns how many of `count` images of a class select the epoch."""
+    return max(1, round(share * count)) if count > 1 else 0
+
+
 def split_by_seed(
     names: Sequence[str], seed: int, share: float = VALIDATION_SHARE
 ) -> tuple[list[int], list[int]]:
@@ -113,7 +118,7 @@ def split_by_seed(
         for name in names
     ]
     order = sorted(range(len(names)), key=lambda i: digests[i].digest())
-    count = max(1, round(share * len(names))) if len(names) > 1 else 0
+    count = validation_count(len(names), share)
     return sorted(order[count:]), sorted(order[:count])
 
 

@@ -1,122 +1,25 @@
 """Datasets that come with official lists of their splits: PACS, DomainNet."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
 from dmg_tf.data.examples import DomainData, Examples, check_domain_data
 from dmg_tf.data.folder import pick_domains, split_by_seed
+from dmg_tf.data.list_reader import ListReader
 from dmg_tf.errors import UserError
 
 PACS_SUFFIX = "_train_kfold.txt"
 DOMAINNET_SUFFIX = "_train.txt"
 
 
-class ListReader:
-    """Reads lists of "relative/path label" lines and checks every line.
+def pacs_list(root: pathlib.Path, domain: str, split: str) -> pathlib.Path:
+    """Returns where PACS keeps a list: of train, crossval or test."""
+    return root / "splits" / f"{domain}_{split}_kfold.txt"
 
-    Classes are the folders that hold the images, in alphabetical order; a
-    label must be the position of its folder's name, counted from
-    `first_label`.
 
-    Args:
-        root: The folder that paths are relative to.
-        first_label: Label of the first class: 1 in PACS, 0 in DomainNet.
-    """
-
-    def __init__(self, root: pathlib.Path, first_label: int):
-        self.root = root
-        self.first_label = first_label
-        self.class_names: tuple[str, ...] = ()
-        self._files: dict[str, frozenset[str]] = {}
-
-    def read(self, path: pathlib.Path) -> list[tuple[str, int]]:
-        """Reads one list.
-
-        Returns:
-            (relative path, label from 0) in the order of the list.
-
-        Raises:
-            UserError: If the list is missing or empty, or a line is malformed,
-                names a missing file, or names a file twice. The message gives
-                list and line.
-        """
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the list {path}: {error}") from error
-        entries, seen = [], {}
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            name, _, label = line.strip().rpartition(" ")
-            where = f"{path}, line {number}"
-            name = name.strip()
-            if not name or not label.isdigit() or name.count("/") < 2:
-                raise UserError(
-                    f"{where}: expected '<domain>/<class>/<image> <label>', "
-                    f"got {line.strip()!r}"
-                )
-            if name in seen:
-                raise UserError(
-                    f"{where}: {name} is in this list already, in line "
-                    f"{seen[name]}"
-                )
-            seen[name] = number
-            if not self._exists(name):
-                raise UserError(f"{where}: there is no file {self.root / name}")
-            entries.append((name, int(label) - self.first_label))
-        if not entries:
-            raise UserError(f"the list {path} names no image")
-        return entries
-
-    def read_all(
-        self, paths: Sequence[pathlib.Path]
-    ) -> dict[pathlib.Path, list[tuple[str, int]]]:
-        """Reads all lists of a run, then checks labels against folders.
-
-        Raises:
-            UserError: As `read`, and if a label is not its class folder's.
-        """
-        lists = {path: self.read(path) for path in paths}
-        names = {
-            name.split("/")[-2]
-            for entries in lists.values()
-            for name, _ in entries
-        }
-        self.class_names = tuple(sorted(names))
-        expected = {name: i for i, name in enumerate(self.class_names)}
-        for path, entries in lists.items():
-            for name, label in entries:
-                class_name = name.split("/")[-2]
-                if label != expected[class_name]:
-                    raise UserError(
-                        f"{path}: {name} has the label "
-                        f"{label + self.first_label}, but class "
-                        f"{class_name!r} has "
-                        f"{expected[class_name] + self.first_label}"
-                    )
-        return lists
-
-    def examples(self, entries, domain_id: int) -> Examples:
-        """Returns the entries of one list as examples of one domain."""
-        root = os.fspath(self.root)
-        return Examples.make(
-            (os.path.join(root, name) for name, _ in entries),
-            [label for _, label in entries],
-            domain_id,
-        )
-
-    def _exists(self, name: str) -> bool:
-        # One listing a folder instead of one question a file: on 600,000 files
-        # that is seconds instead of minutes.
-        folder, _, file = name.rpartition("/")
-        if folder not in self._files:
-            try:
-                self._files[folder] = frozenset(os.listdir(self.root / folder))
-            except OSError:
-                self._files[folder] = frozenset()
-        return file in self._files[folder]
+def domainnet_list(root: pathlib.Path, domain: str, split: str) -> pathlib.Path:
+    """Returns where DomainNet keeps a list: of train, val or test."""
+    return root / f"{domain}_{split}.txt"
 
 
 def load_pacs(
@@ -147,7 +50,7 @@ def load_pacs(
     sources = pick_domains(known, target, sources, str(splits))
 
     def place(domain, split):
-        return splits / f"{domain}_{split}_kfold.txt"
+        return pacs_list(root, domain, split)
 
     reader = ListReader(root, first_label=1)
     lists = reader.read_all(
@@ -206,7 +109,7 @@ def load_domainnet(
     sources = pick_domains(known, target, sources, str(root))
 
     def place(domain, split):
-        return root / f"{domain}_{split}.txt"
+        return domainnet_list(root, domain, split)
 
     given = [d for d in sources if place(d, "val").exists()]
     reader = ListReader(root, first_label=0)
