@@ -28,6 +28,7 @@ FORBIDDEN = {
 LIGHT = (
     "dmg_tf.config",
     "dmg_tf.registry",
+    "dmg_tf.data.check",
     "dmg_tf.data.folder",
     "dmg_tf.data.lists",
     "dmg_tf.data.shapes",

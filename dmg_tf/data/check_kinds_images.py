@@ -39,6 +39,11 @@ IMAGE_KINDS: dict[str, Kind] = {
         "add them: the target is scored on the test list, which should be the "
         "whole domain",
     ),
+    "never_learned": Kind(
+        WARNING,
+        "images of the test list in neither train nor crossval",
+        "add each to one of the two, or a source domain goes without it",
+    ),
     "missing_in_test": Kind(
         WARNING,
         "classes that a domain's test list lacks",

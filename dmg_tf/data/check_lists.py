@@ -157,6 +157,7 @@ def _report_splits(inventory, layout, listed, problems) -> None:
         has_test = np.asarray([d in tested for d in inventory.domains], bool)
         lacks = ~test & has_test[inventory.domain_ids]
         report("test_lacks", lacks, "train or crossval")
+        report("never_learned", test & ~train & ~validation, "test alone")
     else:
         report("split_overlap", train & test, "train and test")
         report("split_overlap", validation & test, "val and test")

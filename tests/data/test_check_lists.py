@@ -141,6 +141,13 @@ LIST_CASES = [
     ),
     (
         "pacs",
+        d.in_list("train", "art/cat/3.png 1\n", ""),
+        "never_learned",
+        1,
+        "art/cat/3.png in test alone of art",
+    ),
+    (
+        "pacs",
         d.copy_across_splits,
         "copies_across_splits",
         1,
@@ -155,7 +162,13 @@ LIST_CASES = [
     ),
 ]
 # What follows from the damage.
-FOLLOWS = {"unlisted", "test_lacks", "validation_in_train", "split_overlap"}
+FOLLOWS = {
+    "unlisted",
+    "test_lacks",
+    "never_learned",
+    "validation_in_train",
+    "split_overlap",
+}
 
 
 @pytest.mark.parametrize(
@@ -214,5 +227,5 @@ def test_the_damaged_list_in_circulation(pacs, tmp_path):
     assert found["wrong_label"]["count"] == 1
     assert "pic_225.jpg has the label 0" in found["wrong_label"]["examples"][0]
     assert found["listed_twice"]["count"] == 1
-    # it is learned from in `train` or known to `test` alone
-    assert "unlisted" not in found
+    missing = found["never_learned"]
+    assert missing["count"] == 1 and "pic_249.jpg" in missing["examples"][0]
