@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from dmg_tf.data.check_folder import Inventory, is_image, walk
-from dmg_tf.data.check_layouts import SPLITS, TEST, VALIDATION, ListLayout
+from dmg_tf.data.check_layouts import SPLITS, VALIDATION, ListLayout
 from dmg_tf.data.check_problems import Problems
 from dmg_tf.data.folder import validation_count
 from dmg_tf.data.list_reader import (
@@ -153,11 +153,17 @@ def _report_splits(inventory, layout, listed, problems) -> None:
 
     if layout.test_is_all:
         report("split_overlap", train & validation, "train and crossval")
-        tested = {domain for domain, split in listed if split == TEST}
-        has_test = np.asarray([d in tested for d in inventory.domains], bool)
-        lacks = ~test & has_test[inventory.domain_ids]
+        # A list that is lost as a whole is reported as that.
+        given = np.asarray(
+            [
+                [bool(listed.get((domain, split))) for split in SPLITS]
+                for domain in inventory.domains
+            ]
+        )[inventory.domain_ids]
+        lacks = ~test & given[:, 2]
         report("test_lacks", lacks, "train or crossval")
-        report("never_learned", test & ~train & ~validation, "test alone")
+        alone = ~train & ~validation & given[:, 0] & given[:, 1]
+        report("never_learned", alone, "test alone")
     else:
         report("split_overlap", train & test, "train and test")
         report("split_overlap", validation & test, "val and test")
