@@ -5,6 +5,7 @@ python -m dmg_tf.data.check DIR [--dataset NAME] [--fast] [--json]
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -169,14 +170,24 @@ def main(argv: list[str] | None = None) -> int:
         report = check_dataset(
             args.root, args.dataset, args.fast, args.examples
         )
+        _write(report, args.json)
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print_report(report)
     return 1 if report["errors"] else 0
+
+
+def _write(report, as_json: bool) -> None:
+    try:
+        if as_json:
+            print(json.dumps(report, indent=2))
+        else:
+            print_report(report)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more at the end, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"cannot write the report: {error.strerror}") from error
 
 
 if __name__ == "__main__":

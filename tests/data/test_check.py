@@ -1,6 +1,7 @@
 """The check as a whole: sound data, counts, order, the command line."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -195,6 +196,33 @@ def test_piped_output_is_plain_and_complete(copy_of):
     assert done.returncode == 1 and done.stderr == b""
     out = done.stdout.decode("utf-8")
     assert "\x1b" not in out and "[bold]" in out and "\\udce9" in out
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="needs a device that is full"
+)
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_full_disk_is_not_taken_for_bad_data(originals, flags):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "dmg_tf.data.check",
+                str(originals / "folder"),
+                "--fast",
+                *flags,
+            ],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: cannot write the report: No space left on device\n"
+    )
 
 
 def test_plain_text_has_no_colour(originals, monkeypatch):
