@@ -15,7 +15,8 @@ import dmg_tf
 import train
 from dmg_tf import export
 from dmg_tf.backbones.blocks import Backbone, PaddedConv2D, classifier
-from dmg_tf.data.transforms import decode, normalize, resize
+from dmg_tf.data.decoding import decode
+from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.errors import UserError
 from dmg_tf.export_network import folded_kernels, stored_network
 from dmg_tf.export_signatures import decode_batch

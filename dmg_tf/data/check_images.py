@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import tensorflow as tf
 
-from dmg_tf.data import transforms
+from dmg_tf.data.decoding import decode
 
 FORMATS = ("?", "JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "other")
 SUFFIX_FORMATS = {
@@ -98,7 +98,7 @@ def examine(
         What is in them. A file that can't be decoded is not an error here.
     """
     shape_of = tf.function(
-        lambda contents: tf.shape(transforms.decode(contents)),
+        lambda contents: tf.shape(decode(contents)),
         input_signature=[tf.TensorSpec([], tf.string)],
     ).get_concrete_function()
 
