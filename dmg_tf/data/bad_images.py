@@ -33,7 +33,7 @@ def find_bad_images(paths, on_progress=None, stop_at_first=False):
     for path, readable in dataset:
         if not readable:
             name = path.numpy().decode("utf-8", "surrogateescape")
-            bad[name] = _why_unreadable(name)
+            bad[name] = why_unreadable(name)
             if stop_at_first:
                 break
         if on_progress:
@@ -59,7 +59,7 @@ def _is_readable(path) -> bool:
     return True
 
 
-def _why_unreadable(path: str) -> str:
+def why_unreadable(path: str) -> str:
     try:
         with open(path, "rb") as file:
             contents = file.read()

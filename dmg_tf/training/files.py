@@ -35,7 +35,7 @@ def _reason(error: Exception) -> str:
     text = str(error)
     number = getattr(error, "errno", None)
     if number == errno.ENOSPC or "No space left" in text:
-        return "the disk is full; free some space or choose another --output"
+        return "the disk is full; free some space or write elsewhere"
     return getattr(error, "strerror", None) or text.splitlines()[0]
 
 
