@@ -187,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
 
         if paths.left_out:
             print_error(
-                "left out, as their names end unlike an image's: "
+                "left out, without the suffix of an image: "
                 f"{counted(paths.left_out, 'file')}"
             )
         done = predict_table(
