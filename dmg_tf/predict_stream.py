@@ -7,8 +7,9 @@ from itertools import islice
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.data.pipeline import why_unreadable
-from dmg_tf.data.transforms import decode, resize
+from dmg_tf.data.bad_images import why_unreadable
+from dmg_tf.data.decoding import decode
+from dmg_tf.data.transforms import resize
 from dmg_tf.losses import domain_pairs
 from dmg_tf.predict_inputs import why_not_a_file
 
@@ -106,7 +107,7 @@ def image_batches(
             )
 
     def read(path):
-        image = resize(decode(tf.io.read_file(path)), size)
+        image = resize(decode(tf.io.read_file(path), size), size)
         return tf.ensure_shape(image, [size, size, 3])
 
     def load(path, problem):

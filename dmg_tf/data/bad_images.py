@@ -60,6 +60,7 @@ def _is_readable(path) -> bool:
 
 
 def why_unreadable(path: str) -> str:
+    """Returns in a few words why a file can't be decoded."""
     try:
         with open(path, "rb") as file:
             contents = file.read()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dmg_tf.data.bad_images import find_bad_images
 from dmg_tf.data.check_folder import Inventory
 from dmg_tf.data.check_images import (
     FORMATS,
@@ -14,7 +15,6 @@ from dmg_tf.data.check_images import (
     Trait,
 )
 from dmg_tf.data.check_problems import Problems
-from dmg_tf.data.bad_images import find_bad_images
 
 # Thresholds of what is worth a look; `check_problems` names them in words.
 SMALL_SIDE, LARGE_SIDE, LONGEST = 32, 4096, 4.0

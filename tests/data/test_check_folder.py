@@ -6,10 +6,10 @@ import os
 import PIL.Image
 import pytest
 
+from dmg_tf.data.bad_images import find_bad_images
 from dmg_tf.data.check import check_dataset
 from dmg_tf.data.check_images import SUFFIX_FORMATS
 from dmg_tf.data.folder import IMAGE_SUFFIXES
-from dmg_tf.data.bad_images import find_bad_images
 from tests.data import damage as d
 from tests.data.checking import expect, problems_of
 
