@@ -1,0 +1,1 @@
+"""A web page that shows what a trained model says about a picture."""

@@ -1,0 +1,75 @@
+"""Pictures from strangers: checked before a byte of pixels is unpacked."""
+
+import io
+
+import numpy as np
+import PIL.Image
+
+# What `dmg_tf.data` reads. Pillow knows more, and some of it runs programs.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+FORMAT_NAMES = "JPEG, PNG, BMP, GIF, WebP and TIFF"
+# Phones take 50 megapixels; as RGB these are 150 MB.
+MAX_PIXELS = 51_000_000
+
+
+class BadPicture(Exception):
+    """A request's bytes that are no picture this program reads.
+
+    Attributes:
+        status: HTTP status code that says so.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+def read_picture(contents: bytes) -> np.ndarray:
+    """Decodes a picture as `transforms.decode` does, after checks.
+
+    Args:
+        contents: The file's bytes.
+
+    Returns:
+        uint8 [H, W, 3].
+
+    Raises:
+        BadPicture: If it is none (415), has too many pixels (413), or is
+            damaged (400).
+    """
+    import tensorflow as tf
+
+    from dmg_tf.data.transforms import decode
+
+    check(contents)
+    try:
+        return decode(tf.constant(contents)).numpy()
+    except (tf.errors.OpError, ValueError) as error:
+        raise BadPicture(400, "the picture is damaged or incomplete") from error
+
+
+def check(contents: bytes) -> None:
+    """Reads the header; raises BadPicture for what should not be decoded."""
+    if not contents:
+        raise BadPicture(400, "the file is empty")
+    width = height = None
+    try:
+        with PIL.Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+            width, height = image.size
+    except PIL.UnidentifiedImageError as error:
+        raise BadPicture(
+            415, f"this is no picture; {FORMAT_NAMES} are read"
+        ) from error
+    except PIL.Image.DecompressionBombError as error:
+        raise BadPicture(413, _too_many("too many pixels")) from error
+    except Exception as error:  # Pillow raises many kinds
+        raise BadPicture(400, "the picture is damaged or incomplete") from error
+    if width * height > MAX_PIXELS:
+        raise BadPicture(413, _too_many(f"{width} x {height} pixels"))
+
+
+def _too_many(what: str) -> str:
+    return (
+        f"the picture has {what}; at most {MAX_PIXELS // 1_000_000} megapixels "
+        "are read"
+    )
