@@ -65,8 +65,9 @@ def describe_agreement(
         low, high = np.sort(probs[:, top[0]])[[0, -1]]
         level = "waver"
         text = (
-            f"{everyone}, but not equally: from {low:.0%} to {high:.0%}, and "
-            "with other runners-up. Such a prediction is often wrong."
+            f"{everyone}, but weigh the classes differently: it gets from "
+            f"{100 * low:.0f} % to {100 * high:.0f} %. Such a prediction is "
+            "often wrong."
         )
     else:
         level = "agree"

@@ -36,7 +36,7 @@ def test_waver():
     found = said([0.9, 0.1, 0], [0.4, 0.3, 0.3], [0.9, 0.1, 0])
     assert found["level"] == "waver"
     assert (
-        "All 3 masks say dog, but not equally: from 40% to 90%"
+        "say dog, but weigh the classes differently: it gets from 40 %"
         in (found["text"])
     )
 
