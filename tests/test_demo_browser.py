@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dmg_tf.data.decoding import decode
 from dmg_tf.data.shapes import render
-from dmg_tf.data.transforms import decode, normalize, resize
+from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.demo.loading import load_predictor
 from dmg_tf.demo.server import DemoServer
 from dmg_tf.registry import BACKBONES

@@ -25,7 +25,7 @@ class BadPicture(Exception):
 
 
 def read_picture(contents: bytes) -> np.ndarray:
-    """Decodes a picture as `transforms.decode` does, after checks.
+    """Decodes a picture as `decoding.decode` does, after checks.
 
     Args:
         contents: The file's bytes.
@@ -39,7 +39,7 @@ def read_picture(contents: bytes) -> np.ndarray:
     """
     import tensorflow as tf
 
-    from dmg_tf.data.transforms import decode
+    from dmg_tf.data.decoding import decode
 
     check(contents)
     try:

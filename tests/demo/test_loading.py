@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf import export
-from dmg_tf.data.transforms import decode, normalize, resize
+from dmg_tf.data.decoding import decode
+from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.demo.loading import load_predictor
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES

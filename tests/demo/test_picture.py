@@ -10,7 +10,7 @@ import PIL.ImageFile
 import pytest
 import tensorflow as tf
 
-from dmg_tf.data import transforms
+from dmg_tf.data import decoding
 from dmg_tf.demo.picture import MAX_PIXELS, BadPicture, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
@@ -27,9 +27,7 @@ def test_every_format_is_read_as_in_training(kind):
     contents = encoded(kind)
     found = read_picture(contents)
     assert found.dtype == np.uint8
-    np.testing.assert_array_equal(
-        found, transforms.decode(tf.constant(contents))
-    )
+    np.testing.assert_array_equal(found, decoding.decode(tf.constant(contents)))
     if kind in ("PNG", "BMP", "TIFF"):
         np.testing.assert_array_equal(found, PIXELS)
 
@@ -80,7 +78,7 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     assert len(bomb) < 1e6
     unpacked = []
     monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", unpacked.append)
-    monkeypatch.setattr(transforms, "decode", unpacked.append)
+    monkeypatch.setattr(decoding, "decode", unpacked.append)
     with pytest.raises(BadPicture, match="at most 51 megapixels"):
         read_picture(bomb)
     assert not unpacked
