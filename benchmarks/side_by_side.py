@@ -42,8 +42,8 @@ class Variant:
             "-m",
             f"benchmarks.{module}",
             "--worker",
-            json.dumps(options),
         ]
+        self._options = json.dumps(options)
         self._process = None
         self._errors = tempfile.TemporaryFile("w+")
 
@@ -59,6 +59,7 @@ class Variant:
                 stderr=self._errors,
                 text=True,
             )
+            what = f"{self._options}\n{what}"
         try:
             self._process.stdin.write(what + "\n")
             self._process.stdin.flush()
@@ -82,11 +83,16 @@ class Variant:
         self._errors.close()
 
 
-def serve(measure: Callable[[], float]) -> None:
-    """Answers a parent process: seconds, or peak memory in bytes."""
+def serve(worker: Callable[[str], Callable[[], float]]) -> None:
+    """Answers a parent process: seconds, or peak memory in bytes.
+
+    Args:
+        worker: Makes the function that measures from the first line given.
+    """
     # What libraries print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    measure = worker(sys.stdin.readline())
     for line in sys.stdin:
         if line.strip() == "memory":
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -167,7 +173,7 @@ def make_parser(doc: str, **defaults) -> argparse.ArgumentParser:
         help="an interpreter with torch and torchvision, to compare with "
         "(default: this one, if it has them)",
     )
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     for name, value in defaults.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, list):
@@ -182,8 +188,9 @@ def make_parser(doc: str, **defaults) -> argparse.ArgumentParser:
 def run(parser, worker, main, argv=None) -> int:
     """Runs a benchmark, or one of its variants in a process of its own."""
     args = parser.parse_args(argv)
-    if args.worker is None:
+    if not args.worker:
         main(args)
         return 0
-    serve(worker(**json.loads(args.worker)))
+    # Options can be longer than a command line may be.
+    serve(lambda options: worker(**json.loads(options)))
     return 0

@@ -166,8 +166,8 @@ def main(args) -> None:
                     "-m",
                     "benchmarks.startup",
                     "--worker",
-                    json.dumps({"begin": time.time(), "argv": argv}),
                 ],
+                input=json.dumps({"begin": time.time(), "argv": argv}),
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
@@ -207,10 +207,10 @@ PARSER = make_parser(
 def run(argv=None) -> int:
     """Runs the benchmark, or one round of it in a process of its own."""
     args = PARSER.parse_args(argv)
-    if args.worker is None:
-        main(args)
+    if args.worker:
+        print("\n" + json.dumps(first_step(**json.load(sys.stdin))))
     else:
-        print("\n" + json.dumps(first_step(**json.loads(args.worker))))
+        main(args)
     return 0
 
 
