@@ -50,7 +50,9 @@ class AdaptiveAveragePool(keras.layers.Layer):
         """Returns [B, size, size, C]."""
         if inputs.shape[1] == inputs.shape[2] == self.size:
             return inputs
-        height, width = tf.unstack(tf.shape(inputs)[1:3])
+        dynamic = tf.shape(inputs)
+        # A known side makes the weights a constant of the graph.
+        height, width = (inputs.shape[i] or dynamic[i] for i in (1, 2))
         return tf.einsum(
             "bhwc,yh,xw->byxc",
             inputs,
@@ -61,7 +63,8 @@ class AdaptiveAveragePool(keras.layers.Layer):
     def _weights(self, side, dtype):
         index = tf.range(self.size)[:, tf.newaxis]
         start = index * side // self.size
-        end = -(-(index + 1) * side // self.size)
+        # Rounded up without negative numbers, which ONNX rounds to zero.
+        end = ((index + 1) * side + self.size - 1) // self.size
         pixel = tf.range(side)[tf.newaxis, :]
         inside = tf.logical_and(pixel >= start, pixel < end)
         weights = tf.cast(inside, tf.float32) / tf.cast(end - start, tf.float32)
