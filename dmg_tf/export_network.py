@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.export import FOLDED_RULE, PRECISIONS
+from dmg_tf.export_metadata import FOLDED_RULE, PRECISIONS
 from dmg_tf.registry import unknown_name
 
 # Layers that multiply each feature of their input by weights of its own, the

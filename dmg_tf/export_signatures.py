@@ -88,7 +88,7 @@ def serving_module(
     by_rule = core([prediction_rule])
     predict = add(
         "predict",
-        lambda images: _answer(by_rule(prepare(images))[0]),
+        lambda images: answer(by_rule(prepare(images))[0]),
         signature="serving_default",
     )
     signatures["serving_float"] = predict.get_concrete_function(_FLOAT)
@@ -96,7 +96,7 @@ def serving_module(
     @tf.function(input_signature=[_BYTES])
     def predict_bytes(image_bytes):
         images = decode_batch(image_bytes, size)
-        return _answer(by_rule(normalize(images, model.mean, model.std))[0])
+        return answer(by_rule(normalize(images, model.mean, model.std))[0])
 
     module.predict_bytes = predict_bytes
     signatures["serving_bytes"] = predict_bytes.get_concrete_function()
@@ -106,7 +106,7 @@ def serving_module(
 
         def known_domain(images, domain_ids):
             domain_ids = _checked_ids(domain_ids, images, domains)
-            return _answer(own(prepare(images), domain_ids)[0])
+            return answer(own(prepare(images), domain_ids)[0])
 
         def known_domain_by_name(images, names):
             return known_domain(images, _ids_of_names(names, domains))
@@ -116,14 +116,14 @@ def serving_module(
 
     if "mask_ens" in network.rules and network.rules != ("mask_ens",):
         mean_mask = core(["mask_ens"])
-        add("mask_ens", lambda images: _answer(mean_mask(prepare(images))[0]))
+        add("mask_ens", lambda images: answer(mean_mask(prepare(images))[0]))
 
     each = [rule for rule in network.rules if "/" in rule]
     if each:
         of_each = core(each)
         add(
             f"per_{each[0].split('/')[0]}",
-            lambda images: _answer(tf.stack(of_each(prepare(images)), axis=1)),
+            lambda images: answer(tf.stack(of_each(prepare(images)), axis=1)),
         )
 
     @tf.function(input_signature=[])
@@ -190,8 +190,8 @@ def _decode(contents, size):
     return image
 
 
-def _answer(logits):
-    """[..., C] -> what a client gets."""
+def answer(logits) -> dict[str, tf.Tensor]:
+    """Returns what a client gets, from logits [..., C]."""
     return {
         "logits": logits,
         "probabilities": tf.nn.softmax(logits),

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 
 # What TensorFlow says on every machine without a GPU, and what nobody can act
 # on: its build's CPU features, missing CUDA drivers, its logger's own set-up.
@@ -50,3 +51,40 @@ def quiet_start():
             for line in caught.read().decode("utf-8", "replace").splitlines():
                 if show_all or not _CHATTER.search(line):
                     print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def quiet_converter():
+    """Drops what converters and interpreters say while they work.
+
+    Compiled code writes dozens of lines to the process' own streams, none of
+    which a user can act on; a failure is an exception that says it all. What
+    Python writes to `sys.stderr`, such as a progress bar, is still shown, its
+    warnings are not.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    real = {number: os.dup(number) for number in (1, 2)}
+    shown = sys.stderr
+    try:
+        if _is_stream_2(shown):
+            sys.stderr = open(real[2], "w", buffering=1, closefd=False)
+        with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for number in real:
+                os.dup2(nowhere.fileno(), number)
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stderr = shown
+        for number, copy in real.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _is_stream_2(stream) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        return False  # something in its place, as in a test or a notebook

@@ -64,3 +64,13 @@ def tiny_folder(tmp_path_factory):
     """Three domains, three classes, 12 images each; not to be changed."""
     root = tmp_path_factory.mktemp("tiny") / "data"
     return write_images(root, ("a", "b", "c"), ("x", "y", "z"), 12)
+
+
+@pytest.fixture
+def with_stub(monkeypatch):
+    """Knows the backbone "stub", which takes no time to trace."""
+    # Devices are split before anything of the package starts TensorFlow.
+    from dmg_tf.registry import BACKBONES
+
+    place = "tests.export_helpers:stub"
+    monkeypatch.setitem(BACKBONES._places, "stub", place)

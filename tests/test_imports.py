@@ -33,6 +33,7 @@ LIGHT = (
     "dmg_tf.data.lists",
     "dmg_tf.data.shapes",
     "dmg_tf.quiet",
+    "dmg_tf.export",
 )
 
 
