@@ -20,7 +20,7 @@ from dmg_tf.demo.loading import load_predictor
 from dmg_tf.demo.server import DemoServer
 from dmg_tf.registry import BACKBONES
 from tests.conftest import PACS
-from tests.test_export import CLASSES, DOMAINS, SIZE, make, write_run
+from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf import export
-from dmg_tf.data.transforms import decode, resize
+from dmg_tf.data.decoding import decode
+from dmg_tf.data.transforms import resize
 from dmg_tf.export_signatures import decode_batch
 from tests.conftest import ROOT
 from tests.export_helpers import (

@@ -21,7 +21,7 @@ from dmg_tf.predict_model import load_predictor
 from dmg_tf.registry import BACKBONES, METHODS
 from dmg_tf.training.scoring import dtype_policy
 from tests.conftest import ROOT
-from tests.test_export import CLASSES, DOMAINS, SIZE, make, write_run
+from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 # The kind of prediction that each source domain has.
 KINDS = {"dmg": "mask", "multi_headed": "head", "aggregate": None}

@@ -15,7 +15,7 @@ from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.demo.loading import load_predictor
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES
-from tests.test_export import CLASSES, DOMAINS, SIZE, make, write_run
+from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 
 def picture(seed=0, kind="PNG"):

@@ -14,7 +14,7 @@ import pytest
 from dmg_tf.demo import __main__ as demo
 from tests.conftest import ROOT
 from tests.demo.test_loading import picture
-from tests.test_export import CLASSES, make, write_run
+from tests.export_helpers import CLASSES, make, write_run
 
 
 def start(*args):

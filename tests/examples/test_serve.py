@@ -14,7 +14,7 @@ import tensorflow as tf
 from dmg_tf import export
 from dmg_tf.registry import BACKBONES
 from tests.conftest import ROOT
-from tests.test_export import CLASSES, DOMAINS, assert_close, make, prepared
+from tests.export_helpers import CLASSES, DOMAINS, assert_close, make, prepared
 
 pytest.importorskip("tensorflow_serving.apis")
 from tests.examples import stand_in  # noqa: E402  (it needs the package)
