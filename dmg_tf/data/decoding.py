@@ -22,7 +22,7 @@ def decode(contents, size: int | None = None, window=None):
     is dropped, and of 16 bits the upper 8 are kept.
 
     Args:
-        contents: string scalar, the file's bytes.
+        contents: The file's bytes: `bytes` or a string scalar.
         size: Side of the square that the pixels will be resized to. A JPEG
             that is far larger is decoded at a fraction of its size. None
             decodes at full size.
@@ -37,6 +37,8 @@ def decode(contents, size: int | None = None, window=None):
         tf.errors.InvalidArgumentError: If the bytes are no complete image.
             Outside a graph it is a ValueError where Pillow was asked.
     """
+    # Of plain bytes, NumPy would drop the NULs at the end on the way to Pillow.
+    contents = tf.convert_to_tensor(contents, tf.string)
 
     def jpeg():
         return decode_jpeg(contents, size, window)

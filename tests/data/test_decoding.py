@@ -47,6 +47,18 @@ def test_decoding_agrees_with_pillow(name, image, file_format, options):
     np.testing.assert_array_equal(decoded, expected)
 
 
+def test_a_file_may_end_in_zeros():
+    whole = encoded(RGB, "WEBP", lossless=True)
+    # Chunks have even lengths; an unknown one is skipped, padding included.
+    chunk = b"none" + (5).to_bytes(4, "little") + b"\0" * 6
+    length = int.from_bytes(whole[4:8], "little") + len(chunk)
+    contents = b"RIFF" + length.to_bytes(4, "little") + whole[8:] + chunk
+    assert contents.endswith(b"\0")
+    for given in (contents, tf.constant(contents)):
+        for function in (decode, tf.function(decode, autograph=False)):
+            np.testing.assert_array_equal(function(given), np.asarray(RGB))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_jpeg_agrees_with_pillow(mode):
     contents = encoded(RGB.convert(mode), "JPEG", quality=90)
