@@ -7,10 +7,10 @@ from itertools import islice
 import numpy as np
 import tensorflow as tf
 
+from dmg_tf.agreement import agreement, votes
 from dmg_tf.data.bad_images import why_unreadable
 from dmg_tf.data.decoding import decode
 from dmg_tf.data.transforms import resize
-from dmg_tf.losses import domain_pairs
 from dmg_tf.predict_inputs import why_not_a_file
 
 # Paths that Python hands over at a time.
@@ -131,41 +131,6 @@ def image_batches(
         .batch(batch_size)
         .prefetch(2)
     )
-
-
-def votes(domain_class_ids, class_ids):
-    """Returns the share of source domains that predict the same class.
-
-    Args:
-        domain_class_ids: int [B, D], the class under each domain's mask.
-        class_ids: int [B], the class predicted.
-
-    Returns:
-        float32 [B] in [0, 1].
-    """
-    same = tf.equal(domain_class_ids, class_ids[:, tf.newaxis])
-    return tf.reduce_mean(tf.cast(same, tf.float32), axis=1)
-
-
-def agreement(probabilities):
-    """Measures how much the source domains' predictions have in common.
-
-    The overlap of two distributions, which is 1 less their total variation
-    distance; the mean over all pairs of domains.
-
-    Args:
-        probabilities: float32 [B, D, C], D >= 2 known.
-
-    Returns:
-        float32 [B] in [0, 1]: 1 where all are equal, 0 where each is certain
-        of another class.
-    """
-    first, second = zip(*domain_pairs(probabilities.shape[1]), strict=True)
-    common = tf.minimum(
-        tf.gather(probabilities, first, axis=1),
-        tf.gather(probabilities, second, axis=1),
-    )
-    return tf.reduce_mean(tf.reduce_sum(common, axis=-1), axis=1)
 
 
 def _answers(logits, domain_logits, top_k):

@@ -246,16 +246,6 @@ def test_top_k(trained, images, tmp_path):
         np.testing.assert_allclose(found, probs[order], atol=1e-5)
 
 
-def test_agreement_and_votes():
-    x, y, z = np.eye(3, dtype=np.float32)
-    cases = tf.stack([[x, x, x], [x, y, z], [x, x, y], [x, (x + y) / 2, x]])
-    found = predict_stream.agreement(cases)
-    np.testing.assert_allclose(found, [1, 0, 1 / 3, 2 / 3], atol=1e-6)
-    ids = tf.constant([[0, 0, 0], [0, 1, 2], [1, 1, 0]])
-    found = predict_stream.votes(ids, tf.constant([0, 2, 0]))
-    np.testing.assert_allclose(found, [1, 1 / 3, 1 / 3], atol=1e-6)
-
-
 # === Files that can't be read ===
 
 

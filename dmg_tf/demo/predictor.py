@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dmg_tf.demo.agreement import describe_agreement
 from dmg_tf.demo.picture import read_picture
+from dmg_tf.demo.wording import describe_agreement
 from dmg_tf.report import rule_name
 
 # Pictures that are decoded and predicted at a time; the others wait, so that

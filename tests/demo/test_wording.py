@@ -1,25 +1,11 @@
-"""Agreement of the masks: the score, and the words for it."""
+"""The words for how far the masks agree."""
 
 import numpy as np
-import pytest
 
-from dmg_tf.demo.agreement import agreement_score, describe_agreement
+from dmg_tf.demo.wording import describe_agreement
 
 NAMES = ("dog", "cat", "fish")
 DOMAINS = ("photo", "sketch", "art")
-
-
-@pytest.mark.parametrize(
-    "probs, score",
-    [
-        ([[0.2, 0.8], [0.2, 0.8]], 1.0),
-        ([[1, 0], [0, 1]], 0.0),
-        # Pairs are 0.5, 0.5 and 1 apart.
-        ([[1, 0], [0.5, 0.5], [0, 1]], 1 - 2 / 3),
-    ],
-)
-def test_score(probs, score):
-    assert agreement_score(np.array(probs)) == pytest.approx(score)
 
 
 def said(*probs):

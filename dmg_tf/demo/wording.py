@@ -1,30 +1,15 @@
 """How far the predictions under each domain's mask agree, in plain words."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
+
+from dmg_tf.agreement import agreement
 
 # Masks that name one class and are this close are taken to agree. On the
 # built-in data's target, where they do, 63 % of the predictions are right; else
 # 20 to 25 %.
 CLOSE = 0.9
-
-
-def agreement_score(probs: np.ndarray) -> float:
-    """Returns how much probability the masks place alike.
-
-    It is one minus the total variation distance, averaged over pairs of masks:
-    1 for equal predictions, 0 for predictions without a class in common.
-
-    Args:
-        probs: float [D, C], D >= 2. Probabilities under each mask.
-
-    Returns:
-        In [0, 1].
-    """
-    pairs = itertools.combinations(probs, 2)
-    return 1.0 - float(np.mean([0.5 * np.abs(a - b).sum() for a, b in pairs]))
 
 
 def describe_agreement(
@@ -43,9 +28,9 @@ def describe_agreement(
 
     Returns:
         "level" ("agree", "waver" or "disagree"), "score" (see
-        `agreement_score`), and "text", two sentences.
+        `agreement`), and "text", two sentences.
     """
-    score = agreement_score(probs)
+    score = float(agreement(probs[np.newaxis])[0])
     top = probs.argmax(axis=1)
     voices = {}
     for domain, class_id in zip(domains, top, strict=True):
