@@ -87,18 +87,19 @@ def predict_table(
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(open_table(csv_file))
         predictor = load_predictor(model_dir, prediction_rule)
-        if top_k > len(predictor.class_names):
+        facts = predictor.facts
+        if top_k > len(facts.class_names):
             raise UserError(
                 f"--top-k {top_k} is more than the model's "
-                f"{len(predictor.class_names)} classes"
+                f"{len(facts.class_names)} classes"
             )
-        tally = Tally(predictor)
-        table.write([column_names(predictor, top_k)])
+        tally = Tally(facts)
+        table.write([column_names(facts, top_k)])
         bar = None
         if not in_sight:
             bar = stack.enter_context(Bar("predicting", len(paths), "images"))
         for batch in predict_stream(predictor, paths, batch_size, top_k):
-            table.write(table_rows(predictor, *batch, top_k))
+            table.write(table_rows(facts, *batch, top_k))
             tally.add(*batch[1:])
             if bar:
                 bar.advance(len(batch[0]))

@@ -1,4 +1,4 @@
-"""One face for a run folder's model and an exported one: pixels to answers."""
+"""One face for a run folder's model and an exported one: pixels to logits."""
 
 import dataclasses
 import json
@@ -11,38 +11,36 @@ from typing import Any
 # before.
 from dmg_tf.errors import UserError
 from dmg_tf.export import FORMAT_VERSION, METADATA_FILE
+from dmg_tf.model_facts import ModelFacts, accuracies
 from dmg_tf.registry import unknown_name
 
 _SAVED_MODEL, _KERAS_MODEL = "saved_model.pb", "model.keras"
+_CONFIG = "config.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained model, wherever it came from.
+    """A trained model, loaded.
 
     Attributes:
-        class_names: In the order of the logits.
-        prediction_rule: How `logits` predicts.
-        image_size: Side of the images it takes, pixels.
-        domain_rules: Rule names of the source domains' own predictions, e.g.
-            "mask/photo" or "head/photo"; empty for a model that has none.
+        facts: What it is.
         logits: images float32 [B, S, S, 3] in [0, 255] -> (float32 [B, C] by
-            the rule, float32 [B, D, C] by the domain rules or None).
+            the rule, float32 [B, D, C] by the domain rules or None). To be
+            called in a `tf.function`, which any number of threads may call.
     """
 
-    class_names: tuple[str, ...]
-    prediction_rule: str
-    image_size: int
-    domain_rules: tuple[str, ...]
+    facts: ModelFacts
     logits: Callable
 
 
-def check_model(folder: str) -> None:
+def check_model(folder: str | pathlib.Path) -> None:
     """Raises UserError unless a folder holds a model, without TensorFlow."""
     _is_saved_model(pathlib.Path(folder))
 
 
-def load_predictor(folder: str, prediction_rule: str | None = None):
+def load_predictor(
+    folder: str | pathlib.Path, prediction_rule: str | None = None
+) -> Predictor:
     """Loads the model of a run folder, or one that was exported.
 
     A run's model computes in the precision it was trained in, as evaluation
@@ -77,6 +75,11 @@ def _is_saved_model(folder) -> bool:
     if (folder / _KERAS_MODEL).exists():
         return False
     if not (folder / _SAVED_MODEL).exists():
+        if (folder / _CONFIG).exists():
+            raise UserError(
+                f"the run in {folder} is not finished: it kept no "
+                f"{_KERAS_MODEL} yet; go on with it by train.py --resume"
+            )
         raise UserError(f"there is no model in {folder}; {expected}")
     _read_metadata(folder)
     return True
@@ -113,7 +116,18 @@ def _from_run(folder, rule) -> Predictor:
         model = load_run_model(folder)
     known = out_of_domain_rules(model.prediction_rules)
     rule = _checked_rule(rule or known[0], known)
-    each = tuple(r for r in known if "/" in r)
+    domains = tuple(model.source_domains)
+    facts = ModelFacts(
+        method=results["config"]["method"],
+        backbone=model.backbone,
+        class_names=tuple(results["class_names"]),
+        source_domains=domains,
+        prediction_rule=rule,
+        part=_part(domains, lambda part: f"{part}/{domains[0]}" in known),
+        image_size=model.image_size,
+        **accuracies(results, rule),
+    )
+    each = facts.domain_rules
 
     def logits(images):
         images = normalize(images, model.mean, model.std)
@@ -122,9 +136,7 @@ def _from_run(folder, rule) -> Predictor:
         per_domain = [found[r] for r in each]
         return found[rule], tf.stack(per_domain, axis=1) if each else None
 
-    return Predictor(
-        tuple(results["class_names"]), rule, model.image_size, each, logits
-    )
+    return Predictor(facts, logits)
 
 
 def _from_saved_model(folder, rule) -> Predictor:
@@ -137,26 +149,38 @@ def _from_saved_model(folder, rule) -> Predictor:
         raise UserError(
             f"cannot read the model in {folder}: {str(error).splitlines()[0]}"
         ) from error
-    kind = ""
-    for name in ("mask", "head"):
-        if hasattr(loaded, f"per_{name}"):
-            kind = name
-    each = tuple(f"{kind}/{d}" for d in metadata["source_domains"] if kind)
-    class_names = tuple(metadata["class_names"])
+    if not hasattr(loaded, "predict"):
+        raise UserError(
+            f"the model in {folder} is not the one that dmg_tf.export wrote: "
+            "it does not predict"
+        )
     exported = metadata["prediction_rule"]
+    rule = rule or exported
+    domains = tuple(metadata["source_domains"])
+    facts = ModelFacts(
+        method=metadata["method"],
+        backbone=metadata["backbone"],
+        class_names=tuple(metadata["class_names"]),
+        source_domains=domains,
+        prediction_rule=rule,
+        part=_part(domains, lambda part: hasattr(loaded, f"per_{part}")),
+        image_size=metadata["image_size"],
+        **accuracies(metadata["training"], rule),
+    )
+    each = facts.domain_rules
     known = [exported, *each]
     if each:
         known.append("pred_ens")
     if hasattr(loaded, "mask_ens"):
         known.append("mask_ens")
-    rule = _checked_rule(rule or exported, dict.fromkeys(known))
+    _checked_rule(rule, dict.fromkeys(known))
 
     def logits(images):
         per_domain = None
         if each:
             per_domain = tf.ensure_shape(
-                getattr(loaded, f"per_{kind}")(images)["logits"],
-                [None, len(each), len(class_names)],
+                getattr(loaded, f"per_{facts.part}")(images)["logits"],
+                [None, len(each), len(facts.class_names)],
             )
             # What follows from these needs no second pass.
             if rule == "pred_ens":
@@ -166,7 +190,14 @@ def _from_saved_model(folder, rule) -> Predictor:
         predict = loaded.predict if rule == exported else loaded.mask_ens
         return predict(images)["logits"], per_domain
 
-    return Predictor(class_names, rule, metadata["image_size"], each, logits)
+    return Predictor(facts, logits)
+
+
+def _part(source_domains, has) -> str | None:
+    """Returns what there is of each domain's own, if there are several."""
+    if len(source_domains) < 2:
+        return None
+    return next(filter(has, ("mask", "head")), None)
 
 
 def _checked_rule(rule, known) -> str:

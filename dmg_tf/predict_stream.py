@@ -57,7 +57,7 @@ def predict_stream(
         The paths of a batch, the reason why each can't be read, or "", and the
         answers. Those of an unreadable file mean nothing; None if all are.
     """
-    size = predictor.image_size
+    size = predictor.facts.image_size
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)],

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dmg_tf.errors import UserError
+from dmg_tf.model_facts import ModelFacts
 
 
 def check_csv(place: str) -> None:
@@ -29,41 +30,41 @@ def check_csv(place: str) -> None:
         )
 
 
-def column_names(predictor, top_k: int = 1) -> list[str]:
+def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
     """Returns the names of the columns, in order."""
     names = ["path", "class", "probability"]
     for place in range(2, top_k + 1):
         names += [f"class_{place}", f"probability_{place}"]
-    for rule in predictor.domain_rules:
+    for rule in facts.domain_rules:
         names += [f"{rule}/class", f"{rule}/probability"]
-    if predictor.domain_rules:
+    if facts.domain_rules:
         names += ["votes", "agreement"]
     return [*names, "error"]
 
 
-def table_rows(predictor, paths, reasons, answers, top_k: int = 1):
+def table_rows(facts: ModelFacts, paths, reasons, answers, top_k: int = 1):
     """Yields a row an image, as `column_names` has them.
 
     Args:
-        predictor: A `Predictor`.
+        facts: What the model is.
         paths: The files of a batch.
         reasons: Why each can't be read, or "".
         answers: Its `Answers`; None if none could be read.
         top_k: Number of classes in a row.
     """
-    empty = [""] * (len(column_names(predictor, top_k)) - 2)
+    empty = [""] * (len(column_names(facts, top_k)) - 2)
     for i, (path, reason) in enumerate(zip(paths, reasons, strict=True)):
         if reason:
             yield [path, *empty, reason]
             continue
         row = [path]
         ids, values = answers.class_ids[i], answers.probabilities[i]
-        if predictor.domain_rules:
+        if facts.domain_rules:
             ids = [*ids, *answers.domain_class_ids[i]]
             values = [*values, *answers.domain_probabilities[i]]
         for class_id, value in zip(ids, values, strict=True):
-            row += [predictor.class_names[class_id], f"{value:.6f}"]
-        if predictor.domain_rules:
+            row += [facts.class_names[class_id], f"{value:.6f}"]
+        if facts.domain_rules:
             row += [f"{answers.votes[i]:.6f}", f"{answers.agreement[i]:.6f}"]
         yield [*row, ""]
 
@@ -72,11 +73,11 @@ class Tally:
     """Counts what became of the images.
 
     Args:
-        predictor: A `Predictor`.
+        facts: What the model is.
     """
 
-    def __init__(self, predictor):
-        self._predictor = predictor
+    def __init__(self, facts: ModelFacts):
+        self._facts = facts
         self.predicted = self.unreadable = self.disputed = 0
 
     def add(self, reasons, answers) -> None:
@@ -84,16 +85,15 @@ class Tally:
         read = np.asarray([not reason for reason in reasons])
         self.predicted += int(read.sum())
         self.unreadable += int((~read).sum())
-        if answers is not None and self._predictor.domain_rules:
+        if answers is not None and self._facts.domain_rules:
             self.disputed += int((read & (answers.votes < 1)).sum())
 
     def __str__(self):
-        rule = self._predictor.prediction_rule
-        of_domains = self._predictor.domain_rules
+        rule, part = self._facts.prediction_rule, self._facts.part
         text = f"{counted(self.predicted, 'image')} predicted by {rule}"
-        if self.predicted and of_domains:
+        if self.predicted and part:
             text += (
-                f"; the {of_domains[0].split('/')[0]}s disagree on the class "
+                f"; the {part}s disagree on the class "
                 f"of {self.disputed} ({self.disputed / self.predicted:.1%})"
             )
         if self.unreadable:

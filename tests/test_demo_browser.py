@@ -16,8 +16,9 @@ import tensorflow as tf
 from dmg_tf.data.decoding import decode
 from dmg_tf.data.shapes import render
 from dmg_tf.data.transforms import normalize, resize
-from dmg_tf.demo.loading import load_predictor
+from dmg_tf.demo.predictor import DemoPredictor
 from dmg_tf.demo.server import DemoServer
+from dmg_tf.predict_model import load_predictor
 from dmg_tf.registry import BACKBONES
 from tests.conftest import PACS
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
@@ -62,7 +63,7 @@ def model():
 def url(model, tmp_path_factory):
     run_dir = write_run(model, tmp_path_factory.mktemp("runs") / "run")
     with DemoServer("127.0.0.1", 0, LIMIT) as server:
-        server.predictor = load_predictor(run_dir)
+        server.predictor = DemoPredictor(load_predictor(run_dir))
         thread = threading.Thread(target=server.serve_forever, args=[0.05])
         thread.start()
         yield server.url
@@ -125,7 +126,7 @@ def picture(tmp_path_factory):
 
 def answers(model, path):
     """The model's own probabilities, float [4, C], by rule."""
-    image = decode(tf.constant(path.read_bytes()))
+    image = decode(path.read_bytes(), SIZE)
     image = resize(image, SIZE)[tf.newaxis]
     found = model.logits_by_rule(normalize(image, model.mean, model.std), RULES)
     return np.stack([tf.nn.softmax(found[rule])[0] for rule in RULES])

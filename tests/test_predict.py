@@ -420,9 +420,10 @@ def test_mistakes(trained, images, tmp_path, capsys):
     run, saved = trained("dmg").run, trained("dmg").saved()
     folded = trained("dmg").saved("--fold")
     place, out = tmp_path / "place", tmp_path / "out.csv"
-    foreign, newer, damaged = (tmp_path / n for n in ("f", "n", "d"))
-    for folder in (place, foreign, newer, damaged):
+    begun, foreign, newer, damaged = (tmp_path / n for n in "bfnd")
+    for folder in (place, begun, foreign, newer, damaged):
         folder.mkdir()
+    (begun / "config.json").touch()
     tf.saved_model.save(tf.Module(), str(foreign))
     for folder, version in ((newer, 99), (damaged, export.FORMAT_VERSION)):
         (folder / "assets").mkdir()
@@ -435,7 +436,8 @@ def test_mistakes(trained, images, tmp_path, capsys):
         ((tmp_path / "no", images), "no does not exist; give a run folder"),
         ((images / "0.png", images), "is a file; give a run folder"),
         ((images, images), "there is no model in"),
-        ((place, images), "is not finished"),
+        ((begun, images), "is not finished: it kept no model.keras yet"),
+        ((place, images), "is not finished: cannot read"),
         ((foreign, images), "was not written by dmg_tf.export"),
         ((newer, images), "has format 99, this version reads 1"),
         ((damaged, images), "cannot read the model in"),

@@ -4,7 +4,6 @@ python -m dmg_tf.demo RUN_OR_SAVED_MODEL [--port 8510]
 """
 
 import argparse
-import pathlib
 import signal
 import sys
 import warnings
@@ -12,6 +11,7 @@ import warnings
 from dmg_tf.config import OneLineParser
 from dmg_tf.demo.server import DemoServer, is_loopback
 from dmg_tf.errors import UserError
+from dmg_tf.predict_model import check_model, load_predictor
 from dmg_tf.quiet import load_tensorflow
 
 # Beside TensorFlow Serving's own 8500 and 8501, not on them.
@@ -73,17 +73,17 @@ def serve(args: argparse.Namespace) -> None:
             model.
     """
     # A taken port and a mistyped path are told before the long part.
-    check_model_dir(args.model)
+    check_model(args.model)
     server = DemoServer(args.host, args.port, int(args.max_megabytes * 1e6))
     with server:
         print(f"loading {args.model}", flush=True)
         load_tensorflow()
-        from dmg_tf.demo.loading import load_predictor
+        from dmg_tf.demo.predictor import DemoPredictor
 
         # `picture.check` refuses what Pillow only warns of.
         warnings.filterwarnings("ignore", module="PIL")
-        server.predictor = load_predictor(args.model)
-        print(server.predictor.facts.text())
+        server.predictor = DemoPredictor(load_predictor(args.model))
+        print(server.predictor.text())
         if not is_loopback(args.host):
             print(
                 f"{args.host} is open to other machines, without a password "
@@ -91,23 +91,6 @@ def serve(args: argparse.Namespace) -> None:
             )
         print(f"serving on {server.url} (Ctrl-C ends it)", flush=True)
         server.serve_forever()
-
-
-def check_model_dir(folder: str | pathlib.Path) -> None:
-    """Raises UserError if a folder holds neither a run nor a SavedModel."""
-    folder = pathlib.Path(folder)
-    if not folder.exists():
-        raise UserError(f"there is no {folder}; give a run folder")
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder} is a file; give a run folder or a SavedModel's folder"
-        )
-    names = ("saved_model.pb", "config.json")
-    if not any((folder / name).is_file() for name in names):
-        raise UserError(
-            f"{folder} is neither a run folder nor a SavedModel: it has no "
-            f"{' and no '.join(reversed(names))}"
-        )
 
 
 def _interrupt(*_):

@@ -24,14 +24,18 @@ class BadPicture(Exception):
         self.status = status
 
 
-def read_picture(contents: bytes) -> np.ndarray:
+def read_picture(
+    contents: bytes, size: int | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Decodes a picture as `decoding.decode` does, after checks.
 
     Args:
         contents: The file's bytes.
+        size: Side that the pixels will be resized to; see `decode`.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 [H, W, 3], which may be a fraction of the picture's size, and the
+        picture's width and height.
 
     Raises:
         BadPicture: If it is none (415), has too many pixels (413), or is
@@ -41,15 +45,19 @@ def read_picture(contents: bytes) -> np.ndarray:
 
     from dmg_tf.data.decoding import decode
 
-    check(contents)
+    sides = check(contents)
     try:
-        return decode(tf.constant(contents)).numpy()
+        return decode(contents, size).numpy(), sides
     except (tf.errors.OpError, ValueError) as error:
         raise BadPicture(400, "the picture is damaged or incomplete") from error
 
 
-def check(contents: bytes) -> None:
-    """Reads the header; raises BadPicture for what should not be decoded."""
+def check(contents: bytes) -> tuple[int, int]:
+    """Reads width and height from the header.
+
+    Raises:
+        BadPicture: For what should not be decoded.
+    """
     if not contents:
         raise BadPicture(400, "the file is empty")
     width = height = None
@@ -66,6 +74,7 @@ def check(contents: bytes) -> None:
         raise BadPicture(400, "the picture is damaged or incomplete") from error
     if width * height > MAX_PIXELS:
         raise BadPicture(413, _too_many(f"{width} x {height} pixels"))
+    return width, height
 
 
 def _too_many(what: str) -> str:

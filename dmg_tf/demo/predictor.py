@@ -2,13 +2,15 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from dmg_tf.data.transforms import resize
 from dmg_tf.demo.picture import read_picture
 from dmg_tf.demo.wording import describe_agreement
+from dmg_tf.predict_model import Predictor
 from dmg_tf.report import rule_name
 
 # Pictures that are decoded and predicted at a time; the others wait, so that
@@ -16,57 +18,28 @@ from dmg_tf.report import rule_name
 _AT_ONCE = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelFacts:
-    """What the page says of a model.
-
-    Attributes:
-        method: Name in `METHODS`.
-        backbone: Name in `BACKBONES`.
-        class_names: In the order of the logits.
-        source_domains: In the order of their ids.
-        prediction_rule: How the prediction is made.
-        part: What a domain has of its own, "mask" or "head"; None where the
-            model has nothing of the kind.
-        image_size: Side of the network's input, pixels.
-        in_domain: Mean accuracy on the sources, or None.
-        out_of_domain: {target domain: accuracy}, or empty.
-    """
-
-    method: str
-    backbone: str
-    class_names: tuple[str, ...]
-    source_domains: tuple[str, ...]
-    prediction_rule: str
-    part: str | None
-    image_size: int
-    in_domain: float | None = None
-    out_of_domain: dict[str, float] = dataclasses.field(default_factory=dict)
-
-    def text(self) -> str:
-        """Returns one line."""
-        return (
-            f"{self.method} on {self.backbone}: {len(self.class_names)} "
-            f"classes, learned from {', '.join(self.source_domains)}, predicts "
-            f"by {rule_name(self.prediction_rule)}"
-        )
-
-
-class Predictor:
+class DemoPredictor:
     """Predicts from the bytes of a picture; may be called by many threads.
 
     Args:
-        facts: What the model is.
-        network: uint8 [H, W, 3] -> probabilities float32 [C], and of each
-            domain float32 [D, C] or None.
+        predictor: The model, loaded.
     """
 
-    def __init__(self, facts: ModelFacts, network: Callable):
-        self.facts = facts
-        self._network = network
+    def __init__(self, predictor: Predictor):
+        self.facts = predictor.facts
         self._free = threading.BoundedSemaphore(_AT_ONCE)
+        self._network = _network(predictor)
         # Tracing is done here, by one thread, and not at the first request.
-        network(np.zeros([8, 8, 3], np.uint8))
+        self._network(np.zeros([8, 8, 3], np.uint8))
+
+    def text(self) -> str:
+        """Returns a line on the model."""
+        facts = self.facts
+        return (
+            f"{facts.method} on {facts.backbone}: {len(facts.class_names)} "
+            f"classes, learned from {', '.join(facts.source_domains)}, "
+            f"predicts by {rule_name(facts.prediction_rule)}"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Returns the facts, ready for JSON."""
@@ -91,11 +64,10 @@ class Predictor:
         Raises:
             BadPicture: If the bytes are no picture.
         """
-        with self._free:
-            image = read_picture(contents)
-            probs, per_domain = self._network(image)
-        height, width, _ = image.shape
         facts = self.facts
+        with self._free:
+            image, (width, height) = read_picture(contents, facts.image_size)
+            probs, per_domain = self._network(image)
         return {
             **self._named(probs),
             "class_id": int(probs.argmax()),
@@ -127,3 +99,23 @@ class Predictor:
             "probability": float(probs.max()),
             "probabilities": dict(zip(names, map(float, probs), strict=True)),
         }
+
+
+def _network(predictor):
+    """Returns uint8 [H, W, 3] -> probabilities [C], and [D, C] or None."""
+    size = predictor.facts.image_size
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
+        autograph=False,
+    )
+    def probabilities(image):
+        image = tf.ensure_shape(resize(image, size), [size, size, 3])
+        found = predictor.logits(image[tf.newaxis])
+        return [tf.nn.softmax(x[0]) for x in found if x is not None]
+
+    def network(image):
+        probs, *per_domain = (x.numpy() for x in probabilities(image))
+        return probs, per_domain[0] if per_domain else None
+
+    return network

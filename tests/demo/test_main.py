@@ -13,7 +13,7 @@ import pytest
 
 from dmg_tf.demo import __main__ as demo
 from tests.conftest import ROOT
-from tests.demo.test_loading import picture
+from tests.demo.test_predictor import picture
 from tests.export_helpers import CLASSES, make, write_run
 
 
@@ -31,7 +31,6 @@ def start(*args):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_it_is_stopped(tmp_path, stop):
     run_dir = write_run(make("dmg", "resnet18"), tmp_path / "run ü")
-    (run_dir / "config.json").touch()
     process = start(run_dir, "--port", "0")
     bound = threading.Timer(60, process.kill)
     bound.start()
@@ -55,14 +54,16 @@ def test_serves_until_it_is_stopped(tmp_path, stop):
 def test_mistakes(tmp_path, capsys):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text("{}")
+    for name, file in (("begun", "config.json"), ("run", "model.keras")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for args, message in [
-            (["none"], "there is no "),
+            (["none"], "none does not exist; give a run folder"),
             (["file"], "is a file; give a run folder"),
-            (["empty"], "neither a run folder nor a SavedModel: it has no con"),
+            (["empty"], "there is no model in "),
+            (["begun", "--port", port], "is not finished: it kept no model"),
             (["run", "--port", port], f"port {port} of 127.0.0.1 is taken"),
             (["run", "--port", "0"], "is not finished"),
         ]:

@@ -8,7 +8,6 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 import pytest
-import tensorflow as tf
 
 from dmg_tf.data import decoding
 from dmg_tf.demo.picture import MAX_PIXELS, BadPicture, read_picture
@@ -25,11 +24,19 @@ def encoded(kind, pixels=PIXELS, **options):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF"])
 def test_every_format_is_read_as_in_training(kind):
     contents = encoded(kind)
-    found = read_picture(contents)
+    found, sides = read_picture(contents)
+    assert sides == (20, 30)
     assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, decoding.decode(tf.constant(contents)))
+    np.testing.assert_array_equal(found, decoding.decode(contents))
     if kind in ("PNG", "BMP", "TIFF"):
         np.testing.assert_array_equal(found, PIXELS)
+
+
+def test_a_large_picture_is_read_at_a_fraction_and_keeps_its_size():
+    contents = encoded("JPEG", np.tile(PIXELS, (8, 12, 1)))
+    found, sides = read_picture(contents, 8)
+    assert sides == (240, 240) and found.shape == (30, 30, 3)
+    np.testing.assert_array_equal(found, decoding.decode(contents, 8))
 
 
 def png_header(width, height):

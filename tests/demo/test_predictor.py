@@ -1,4 +1,4 @@
-"""Predictors of runs and of exported models: the model's own answers."""
+"""Answers to pictures: the model's own, from a run or an exported model."""
 
 import concurrent.futures
 import io
@@ -12,22 +12,28 @@ import tensorflow as tf
 from dmg_tf import export
 from dmg_tf.data.decoding import decode
 from dmg_tf.data.transforms import normalize, resize
-from dmg_tf.demo.loading import load_predictor
-from dmg_tf.errors import UserError
+from dmg_tf.demo.predictor import DemoPredictor
+from dmg_tf.predict_model import load_predictor
+from dmg_tf.predict_stream import predict_stream
 from dmg_tf.registry import BACKBONES
+from dmg_tf.training.scoring import dtype_policy
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 
-def picture(seed=0, kind="PNG"):
+def picture(seed=0, kind="PNG", height=37, width=51):
     rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, 256, (37, 51, 3), np.uint8)
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
     file = io.BytesIO()
     PIL.Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
+def load(folder):
+    return DemoPredictor(load_predictor(folder))
+
+
 def expected(model, contents, rule):
-    image = resize(decode(contents), SIZE)[tf.newaxis]
+    image = resize(decode(contents, SIZE), SIZE)[tf.newaxis]
     image = normalize(image, model.mean, model.std)
     return tf.nn.softmax(model.logits(image, rule)).numpy()[0]
 
@@ -60,7 +66,7 @@ def run_dir(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(run_dir):
-    return load_predictor(run_dir)
+    return load(run_dir)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
@@ -70,7 +76,7 @@ def test_predicts_as_the_model(model, run_dir, tmp_path, source, kind):
     if source == "saved model":
         folder = tmp_path / "saved"
         export.export_run(run_dir, folder)
-    predictor = load_predictor(folder)
+    predictor = load(folder)
     contents = picture(kind=kind)
     found = predictor.predict(contents)
     assert_probs(found, expected(model, contents, "pred_ens"))
@@ -81,10 +87,81 @@ def test_predicts_as_the_model(model, run_dir, tmp_path, source, kind):
     assert (found["width"], found["height"]) == (51, 37)
     assert found["agreement"]["level"] in ("agree", "waver", "disagree")
     assert json.loads(json.dumps(found)) == found
-    facts = predictor.describe()
-    assert facts["class_names"] == tuple(CLASSES)
-    assert facts["out_of_domain"] == {"d": 0.5}
-    assert facts["rule_name"] == "Pred-Ens" and facts["part"] == "mask"
+    # What the page's script reads.
+    assert json.loads(json.dumps(predictor.describe())) == {
+        "method": "dmg",
+        "backbone": "stub",
+        "class_names": CLASSES,
+        "source_domains": list(DOMAINS),
+        "prediction_rule": "pred_ens",
+        "rule_name": "Pred-Ens",
+        "part": "mask",
+        "image_size": SIZE,
+        "in_domain": None,
+        "out_of_domain": {"d": 0.5},
+    }
+    assert predictor.text() == (
+        "dmg on stub: 5 classes, learned from a, b, c, predicts by Pred-Ens"
+    )
+
+
+def test_a_photograph_is_answered_as_a_file_of_a_folder(
+    model, run_dir, predictor, tmp_path
+):
+    # Large enough to be decoded at a fraction.
+    contents = picture(kind="JPEG", height=8 * SIZE, width=10 * SIZE)
+    whole = resize(decode(contents), SIZE)
+    assert np.abs(whole - resize(decode(contents, SIZE), SIZE)).max() > 1
+    found = predictor.predict(contents)
+    assert (found["width"], found["height"]) == (10 * SIZE, 8 * SIZE)
+    assert_probs(found, expected(model, contents, "pred_ens"))
+    assert_as_a_file(found, load_predictor(run_dir), contents, tmp_path)
+
+
+def test_a_16_bit_run_answers_in_its_precision(tmp_path):
+    with dtype_policy("mixed_bfloat16"):
+        folder = write_run(make("dmg", "stub"), tmp_path / "run")
+    results = folder / "results.json"
+    text = results.read_text()
+    results.write_text(
+        text.replace('"epochs"', '"precision": "mixed_bfloat16", "epochs"')
+    )
+    found = load(folder).predict(picture())
+    assert_as_a_file(found, load_predictor(folder), picture(), tmp_path)
+    results.write_text(text)  # as of a run in float32
+    exact = load(folder).predict(picture())
+    assert 1e-5 < abs(found["probability"] - exact["probability"]) < 0.1
+
+
+def assert_as_a_file(found, predictor, contents, tmp_path):
+    """Checks an answer against that of the program for folders."""
+    path = tmp_path / "picture"
+    path.write_bytes(contents)
+    ((_, reasons, answers),) = predict_stream(predictor, [str(path)], 1)
+    assert reasons == [""]
+    assert found["class_id"] == answers.class_ids[0, 0]
+    probs = [found["probability"]]
+    probs += [part["probability"] for part in found["per_domain"]]
+    theirs = [answers.probabilities[0, 0], *answers.domain_probabilities[0]]
+    np.testing.assert_allclose(probs, theirs, atol=1e-6)
+    score = found["agreement"]["score"]
+    assert score == pytest.approx(answers.agreement[0], abs=1e-6)
+
+
+def test_nothing_is_traced_after_the_start(run_dir, tmp_path, monkeypatch):
+    saved = tmp_path / "saved"
+    export.export_run(run_dir, saved)
+    for folder in (run_dir, saved):
+        predictor = load(folder)
+        with monkeypatch.context() as patch:
+            # What a trace calls.
+            patch.setattr("tensorflow.nn.softmax", None)
+            answers = [
+                predictor.predict(picture(kind=kind, height=height))
+                for kind in ("PNG", "JPEG")
+                for height in (9, 37, 500)
+            ]
+        assert len({answer["probability"] for answer in answers}) == 6
 
 
 def test_many_threads_get_their_own_answers(predictor):
@@ -106,7 +183,7 @@ def test_many_threads_get_their_own_answers(predictor):
 def test_heads_are_compared_too(tmp_path):
     model = make("multi_headed", "stub")
     folder = write_run(model, tmp_path / "run")
-    found = load_predictor(folder).predict(picture())
+    found = load(folder).predict(picture())
     probs = expected(model, picture(), "head/b")
     assert_probs(found["per_domain"][1], probs)
     assert "heads" in found["agreement"]["text"]
@@ -114,7 +191,7 @@ def test_heads_are_compared_too(tmp_path):
 
 def test_a_model_without_masks(model, tmp_path):
     aggregate = make("aggregate", "stub")
-    predictor = load_predictor(write_run(aggregate, tmp_path / "run"))
+    predictor = load(write_run(aggregate, tmp_path / "run"))
     found = predictor.predict(picture())
     assert found["per_domain"] is None and found["agreement"] is None
     assert predictor.facts.part is None
@@ -122,7 +199,7 @@ def test_a_model_without_masks(model, tmp_path):
     # A folded model has become one.
     results = {"class_names": CLASSES}
     export.export_saved_model(model, results, tmp_path / "out", fold=True)
-    predictor = load_predictor(tmp_path / "out")
+    predictor = load(tmp_path / "out")
     assert predictor.facts.in_domain is None
     found = predictor.predict(picture())
     assert found["per_domain"] is None
@@ -131,16 +208,3 @@ def test_a_model_without_masks(model, tmp_path):
         expected(model, picture(), "mask_ens"),
         atol=1e-5,
     )
-
-
-def test_mistakes(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="is not finished"):
-        load_predictor(tmp_path)
-    tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(UserError, match="was not written by dmg_tf.export"):
-        load_predictor(tmp_path / "other")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no")
-    with pytest.raises(UserError, match="cannot read the SavedModel"):
-        load_predictor(tmp_path / "broken")
