@@ -75,7 +75,9 @@ class _Decoded(Files):
             tf.errors.InvalidArgumentError: If a file can't be decoded.
         """
         missing = self.missing(paths)
-        read = Files(self.size).reader(missing)
+        read = tf.autograph.experimental.do_not_convert(
+            Files(self.size).reader(missing)
+        )
         images = (
             tf.data.Dataset.range(len(missing))
             .map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -15,6 +15,10 @@ from dmg_tf.data.cache import Files
 from dmg_tf.data.examples import Examples
 from dmg_tf.data.transforms import normalize
 
+# Nothing in these graphs is written as Python's `if` or `while`, and turning
+# that into operations would take seconds at each start.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
@@ -96,6 +100,7 @@ class TrainingStream:
         read = self.images.reader(self.examples.paths)
         labels, domain_ids = _tags(self.examples)
 
+        @_as_written
         def load(place):
             example, epoch = self.example_at(place)
             numbers = tf.random.stateless_uniform(
@@ -174,6 +179,7 @@ def evaluation_dataset(
     read = (images or Files(spec.size)).reader(examples.paths)
     labels, domain_ids = _tags(examples)
 
+    @_as_written
     def load(index):
         image = plain.finish(read(index), None)
         image = normalize(image, spec.mean, spec.std)
