@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DATA_FLAG := $(if $(DATA),--data $(DATA))
+TORCH_FLAG := $(if $(TORCH),--torch $(TORCH))
 
-.PHONY: setup train test test-all lint format smoke check clean
+.PHONY: setup train test test-all lint format smoke benchmark check clean
 
 setup: $(VENV)/.installed
 
@@ -31,12 +33,25 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train, score and export on the built-in data, in a folder of its own.
+# Train and score on the built-in data, in a folder of its own; export in every
+# format, load each file without this package and compare; predict a folder.
 smoke: setup
 	rm -rf runs/smoke
 	$(BIN)/python train.py --target sketch --epochs 1 --output runs/smoke
 	$(BIN)/python evaluate.py runs/smoke
-	$(BIN)/python -m dmg_tf.export runs/smoke runs/smoke/saved_model
+	$(BIN)/python -m tests.smoke runs/smoke
+	$(BIN)/python -m dmg_tf.data.shapes --root runs/smoke/images
+	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/sketch --csv runs/smoke/predictions.csv
+	$(BIN)/python -m dmg_tf.data.check runs/smoke/images --fast
+
+# The tables of benchmarks/README.md. PACS is read from DATA where it is given;
+# TORCH is a Python that has PyTorch and torchvision, to compare with.
+benchmark: setup
+	$(BIN)/python -m benchmarks.train_step $(TORCH_FLAG)
+	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks.input $(DATA_FLAG) $(TORCH_FLAG)
+	$(BIN)/python -m benchmarks.startup $(DATA_FLAG)
+	$(BIN)/python -m benchmarks.memory $(TORCH_FLAG)
 
 check: lint test smoke
 
