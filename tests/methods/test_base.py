@@ -100,3 +100,27 @@ def test_mixed_precision_keeps_weights_and_logits_in_float32(method, precision):
     assert np.isfinite(history["loss"][0])
     assert {w.dtype for w in model.weights} == {"float32"}
     assert model.logits(inputs["image"]).dtype == tf.float32
+
+
+def test_the_step_is_traced_once(method):
+    model = make(method)
+    # As a run does: what makes variables would be traced once more.
+    model.optimizer.build(model.trainable_variables)
+    step, traces = model.train_step, []
+
+    def counted(data):
+        traces.append(data)
+        return step(data)
+
+    model.train_step = counted
+    data = tf.data.Dataset.from_tensors(random_batch()).repeat()
+    for epoch in range(3):
+        model.fit(
+            data,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            steps_per_epoch=2,
+            shuffle=False,
+            verbose=0,
+        )
+    assert len(traces) == 1

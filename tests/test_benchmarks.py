@@ -1,0 +1,107 @@
+"""That the benchmarks run; what they measure is no test's business."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks import evaluation, side_by_side, startup, train_step
+from benchmarks import input as input_benchmark
+from benchmarks.side_by_side import Variant, compare, ratio
+from tests.conftest import ROOT
+
+SMALL = {"backbone": "resnet18", "image_size": 32, "batch_size": 6}
+
+
+def test_variants_take_turns_in_processes_of_their_own(capfd):
+    names = ("aggregate", "dmg")
+    found = compare(
+        [Variant(n, "train_step", method=n, **SMALL) for n in names],
+        rounds=2,
+        warm_up=1,
+    )
+    assert set(found) == set(names)
+    for seconds in found.values():
+        assert len(seconds) == 2 and min(seconds) > 0
+    assert float(ratio(found, "dmg", "aggregate")) > 0
+    assert ratio(found, "dmg", "PyTorch") == "-"
+    assert "round 3 of 3" in capfd.readouterr().err
+
+
+def test_a_variant_that_fails_says_why():
+    variant = Variant("broken", "train_step", method="nothing", **SMALL)
+    with pytest.raises(RuntimeError, match="unknown method 'nothing'"):
+        variant.ask()
+    variant.close()
+
+
+def test_ratios_are_medians_of_pairs():
+    found = {"a": [2.0, 30.0, 4.0], "b": [1.0, 10.0, 4.0]}
+    assert ratio(found, "a", "b") == "2.00"
+
+
+@pytest.mark.parametrize("name", ["plain", "torch"])
+def test_other_frameworks_steps(name):
+    if name == "torch":
+        pytest.importorskip("torchvision", reason="PyTorch is not installed")
+    assert train_step.worker(name, **SMALL)() > 0
+
+
+def test_the_step_within_fit():
+    step = train_step.worker("dmg", **SMALL, fit=True)
+    assert step() > 0 and step() > 0
+
+
+@pytest.mark.parametrize("rule", ["pred_ens", "mask by mask"])
+def test_prediction(rule):
+    assert evaluation.worker(rule, **SMALL)() > 0
+
+
+@pytest.mark.parametrize("cache", ["none", "memory", "disk"])
+def test_input(cache, tiny_folder, tmp_path):
+    paths = sorted(map(str, tiny_folder.rglob("*.png")))
+    measure = input_benchmark.worker(cache, paths, 32, 8, 3, str(tmp_path))
+    assert 0 < measure() < 1
+
+
+def test_startup_counts_every_stage(tiny_folder, tmp_path):
+    argv = [
+        *("--data", str(tiny_folder), "--target", "c", "--weights", "none"),
+        *("--image-size", "32", "--batch-size", "8"),
+        *("--output", str(tmp_path / "run")),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.startup", "--worker"],
+        input=json.dumps({"begin": time.time(), "argv": argv}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    assert list(seconds) == [*startup.STAGES, "memory"]
+    assert seconds["first step"] > 0 and seconds["memory"] > 1e8
+    assert not (tmp_path / "run").exists()  # nothing half-made is left
+
+
+def test_the_imitation_has_what_domainnet_has(tmp_path):
+    from dmg_tf.data.lists import load_domainnet
+
+    startup.imitation(tmp_path, 6000)
+    data = load_domainnet(str(tmp_path), "sketch")
+    assert len(data.class_names) == 345
+    counts = data.counts()
+    assert counts["train"]["real"] + counts["validation"]["real"] == 700
+    assert counts["out_of_domain"] == {"sketch": 300}
+
+
+def test_torch_is_looked_for(monkeypatch):
+    assert side_by_side.torch_python("/other/python") == "/other/python"
+    monkeypatch.setattr(
+        side_by_side.importlib.util, "find_spec", lambda name: None
+    )
+    assert side_by_side.torch_python(None) is None
