@@ -1,53 +1,17 @@
 """Accuracy by prediction rule and domain, and what the masks look like."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from dmg_tf.losses import domain_pairs, pairwise_iou
+from dmg_tf.predictions import OVERALL, Predictions
 
-OVERALL = "overall"
+__all__ = ["OVERALL", "Evaluator", "Predictions"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Predictions:
-    """What a model said of every image of a dataset, in its order.
-
-    Attributes:
-        predicted: {rule: int32 [N]}, the class with the largest logit.
-        labels: int32 [N], the true classes.
-        domain_ids: int32 [N], index into the source domains; -1 for images of
-            the target domain.
-    """
-
-    predicted: dict[str, np.ndarray]
-    labels: np.ndarray
-    domain_ids: np.ndarray
-
-    def accuracy(self, domains: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Returns accuracies as fractions.
-
-        Args:
-            domains: Names by domain id; one name for all images of a target.
-
-        Returns:
-            {rule: {domain: accuracy, "overall": mean over the domains}}.
-            Domains without images are left out.
-        """
-        ids = np.maximum(self.domain_ids, 0)
-        table = {}
-        for rule, predicted in self.predicted.items():
-            hits = predicted == self.labels
-            row = {
-                name: float(hits[ids == index].mean())
-                for index, name in enumerate(domains)
-                if np.any(ids == index)
-            }
-            row[OVERALL] = float(np.mean(list(row.values())))
-            table[rule] = row
-        return table
+# Beside a rule's name: what its class gets of one.
+_PROBABILITY = "/probability"
 
 
 class Evaluator:
@@ -90,13 +54,18 @@ class Evaluator:
             domain_ids.append(inputs["domain_ids"].numpy())
             if on_batch:
                 on_batch(len(batch_labels))
-        return Predictions(
-            {
-                rule: np.concatenate([batch[rule] for batch in found])
+
+        def of_rules(suffix):
+            return {
+                rule: np.concatenate([batch[rule + suffix] for batch in found])
                 for rule in self.rules
-            },
+            }
+
+        return Predictions(
+            of_rules(""),
             np.concatenate(labels),
             np.concatenate(domain_ids),
+            of_rules(_PROBABILITY),
         )
 
     def step_for(self, spec):
@@ -117,10 +86,13 @@ class Evaluator:
     def _predict(self, images, domain_ids):
         images = tf.cast(images, self.model.compute_dtype)
         logits = self.model.logits_by_rule(images, self.rules, domain_ids)
-        return {
-            rule: tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
-            for rule in self.rules
-        }
+        found = {}
+        for rule in self.rules:
+            found[rule] = tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
+            found[rule + _PROBABILITY] = tf.reduce_max(
+                tf.nn.softmax(logits[rule]), axis=-1
+            )
+        return found
 
 
 def out_of_domain_rules(rules: Sequence[str]) -> tuple[str, ...]:

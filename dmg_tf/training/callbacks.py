@@ -1,7 +1,5 @@
 """What happens around the steps: progress, validation, files, checkpoints."""
 
-import csv
-import io
 import math
 import pathlib
 import time
@@ -12,6 +10,7 @@ import tensorflow as tf
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation import OVERALL, Evaluator, mask_iou
 from dmg_tf.training.files import replacing, write_text, writing
+from dmg_tf.training.history import history_csv, read_history
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
@@ -180,7 +179,7 @@ class Keeper(keras.callbacks.Callback):
         if self.best is row:
             with replacing(self.run_dir / "model.keras") as temporary:
                 self.model.save(temporary)
-        write_text(self.run_dir / "history.csv", _as_csv(self.history))
+        write_text(self.run_dir / "history.csv", history_csv(self.history))
         self._summarize(epoch + 1, row)
         with writing(self.run_dir / "checkpoint"):
             self._manager.save(checkpoint_number=epoch + 1)
@@ -216,24 +215,3 @@ class Keeper(keras.callbacks.Callback):
                 for site, pairs in mask_iou(self.model).items():
                     tf.summary.scalar(f"mask_iou/{site}", pairs["mean"])
             self._writer.flush()
-
-
-def _as_csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    # Rows of a resumed run have the same columns: same model, same data.
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def read_history(path: pathlib.Path) -> list[dict]:
-    """Reads `history.csv`: one dict of numbers an epoch."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            {
-                name: int(value) if name == "epoch" else float(value)
-                for name, value in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]

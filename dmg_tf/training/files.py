@@ -6,9 +6,8 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 from typing import Any
-
-import tensorflow as tf
 
 from dmg_tf.errors import UserError
 
@@ -22,13 +21,19 @@ def writing(place: str | pathlib.Path):
     """
     try:
         yield
-    except (OSError, tf.errors.OpError) as error:
+    except _write_errors() as error:
         raise UserError(f"cannot write {place}: {_reason(error)}") from error
     except RuntimeError as error:
         # HDF5 wraps what the system said in an exception of its own.
         if "write" not in str(error).lower():
             raise
         raise UserError(f"cannot write {place}: {_reason(error)}") from error
+
+
+def _write_errors() -> tuple[type[Exception], ...]:
+    # Who has not loaded TensorFlow meets none of its errors.
+    tf = sys.modules.get("tensorflow")
+    return (OSError, tf.errors.OpError) if tf else (OSError,)
 
 
 def _reason(error: Exception) -> str:

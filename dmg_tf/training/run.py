@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from dmg_tf import predictions
 from dmg_tf.backbones import weights as weight_files
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
@@ -182,7 +183,12 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         "config": config.to_json(),
         "class_names": list(data.class_names),
         "source_domains": list(data.source_domains),
-        **score(model, config, data),
+        **score(
+            model,
+            config,
+            data,
+            predictions_path=run_dir / predictions.FILE_NAME,
+        ),
         "selection": {
             "rule": model.selection_rule,
             "epoch": best["epoch"],
@@ -217,7 +223,9 @@ def _prepare_run_dir(run_dir, config, weights) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "config.json", config.to_json())
     write_json(run_dir / "environment.json", describe(*weights))
-    (run_dir / "results.json").unlink(missing_ok=True)
+    # What is of the run as it was before it went on.
+    for name in ("results.json", predictions.FILE_NAME, "report.html"):
+        (run_dir / name).unlink(missing_ok=True)
 
 
 def _load_weights(model, config) -> tuple[str | None, str | None]:

@@ -2,14 +2,14 @@
 
 import json
 import pathlib
-from typing import Any
-
-import keras
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
+
+if TYPE_CHECKING:  # results are read without loading Keras
+    import keras
 
 # What may change when a run is resumed: it can go on longer, and where decoded
 # images are kept changes no number.
@@ -75,12 +75,14 @@ def read_results(run_dir: str | pathlib.Path) -> dict[str, Any]:
         ) from error
 
 
-def load_run_model(run_dir: str | pathlib.Path) -> keras.Model:
+def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
     """Returns the selected model of a run folder.
 
     Raises:
         UserError: If there is none, or it can't be read.
     """
+    import keras
+
     path = pathlib.Path(run_dir) / "model.keras"
     if not path.exists():
         raise UserError(
@@ -97,4 +99,6 @@ def load_run_model(run_dir: str | pathlib.Path) -> keras.Model:
 
 def has_checkpoint(run_dir) -> bool:
     """Returns whether a run got as far as its first checkpoint."""
+    import tensorflow as tf
+
     return tf.train.latest_checkpoint(str(run_dir / "checkpoint")) is not None

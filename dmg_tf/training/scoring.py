@@ -20,7 +20,9 @@ from dmg_tf.evaluation import (
     mask_iou,
     out_of_domain_rules,
 )
+from dmg_tf.predictions import OUT_OF_DOMAIN, ScoredSplit, write_predictions
 from dmg_tf.registry import DATASETS
+from dmg_tf.training.files import replacing
 from dmg_tf.training.progress import Bar
 from dmg_tf.training.run_folder import load_run_model, read_results
 
@@ -51,7 +53,13 @@ def image_spec(model, config: RunConfig) -> ImageSpec:
     return ImageSpec(config.image_size, model.mean, model.std, augment)
 
 
-def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
+def score(
+    model,
+    config: RunConfig,
+    data: DomainData,
+    rules=None,
+    predictions_path: pathlib.Path | None = None,
+) -> dict:
     """Measures accuracy in and out of domain, and the masks.
 
     Args:
@@ -59,6 +67,7 @@ def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
         config: Gives image and batch size.
         data: Its sources' held-out images and its target's.
         rules: Prediction rules; None for all the method shows.
+        predictions_path: Where to write what was said of each image.
 
     Returns:
         The parts of `results.json` that describe the model and its data.
@@ -66,19 +75,34 @@ def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
     rules = tuple(rules or model.prediction_rules)
     spec = image_spec(model, config)
     outside = out_of_domain_rules(rules)
-    splits = [(data.in_domain, rules, data.source_domains)]
+    splits = [
+        (data.in_domain_split, data.in_domain, rules, data.source_domains)
+    ]
     if outside:
-        splits.append((data.out_of_domain, outside, (data.target_domain,)))
-    total = sum(len(examples) for examples, _, _ in splits)
-    tables = []
+        splits.append(
+            (
+                OUT_OF_DOMAIN,
+                data.out_of_domain,
+                outside,
+                (data.target_domain,),
+            )
+        )
+    total = sum(len(examples) for _, examples, _, _ in splits)
+    scored = []
     with Bar("scoring", total, "images") as bar:
-        for examples, split_rules, domains in splits:
+        for name, examples, split_rules, domains in splits:
             dataset = evaluation_dataset(examples, spec, config.batch_size)
             with naming_bad_images(examples.paths):
                 predictions = Evaluator(model, split_rules)(
                     dataset, bar.advance
                 )
-            tables.append(predictions.accuracy(domains))
+            scored.append(
+                ScoredSplit(name, examples.paths, domains, predictions)
+            )
+    if predictions_path:
+        with replacing(predictions_path) as temporary:
+            write_predictions(temporary, scored, data.class_names)
+    tables = [split.predictions.accuracy(split.domains) for split in scored]
     return {
         "counts": data.counts(),
         "in_domain_split": data.in_domain_split,
@@ -90,7 +114,10 @@ def score(model, config: RunConfig, data: DomainData, rules=None) -> dict:
 
 
 def evaluate_run(
-    run_dir: str | pathlib.Path, config: RunConfig, rules=None
+    run_dir: str | pathlib.Path,
+    config: RunConfig,
+    rules=None,
+    predictions_path: pathlib.Path | None = None,
 ) -> dict[str, Any]:
     """Scores the selected model of a run folder.
 
@@ -99,6 +126,7 @@ def evaluate_run(
         config: The run's own, or with other data, target or batch size. Other
             data must have the model's classes and its source domains.
         rules: Prediction rules; None for all the method shows.
+        predictions_path: Where to write what was said of each image.
 
     Returns:
         What `results.json` holds, measured now.
@@ -126,7 +154,7 @@ def evaluate_run(
         model = load_run_model(run_dir)
         if rules:
             model.check_rules(rules, domain_ids=())
-        scored = score(model, config, data, rules)
+        scored = score(model, config, data, rules, predictions_path)
     return {**before, "config": config.to_json(), **scored}
 
 

@@ -1,0 +1,202 @@
+"""What a model said of each image: accuracy of it, and `predictions.csv`.
+
+One row an image: `path`, `split` (as in the counts of `results.json`),
+`domain`, `true_class`, and for each prediction rule `<rule>/class` and
+`<rule>/probability`, named as `dmg_tf.predict` names them. What a rule does not
+say of the target (that of known domain) is left empty.
+"""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dmg_tf.errors import UserError
+
+OVERALL = "overall"
+FILE_NAME = "predictions.csv"
+OUT_OF_DOMAIN = "out_of_domain"
+
+# What a file that is no such table raises, besides what no file does.
+_NO_TABLE = (csv.Error, StopIteration)
+_FIRST = ("path", "split", "domain", "true_class")
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model said of every image of a dataset, in its order.
+
+    Attributes:
+        predicted: {rule: int32 [N]}, the class with the largest logit.
+        labels: int32 [N], the true classes.
+        domain_ids: int32 [N], index into the source domains; -1 for images of
+            the target domain.
+        probabilities: {rule: float32 [N]}, what that class gets of one.
+    """
+
+    predicted: dict[str, np.ndarray]
+    labels: np.ndarray
+    domain_ids: np.ndarray
+    probabilities: dict[str, np.ndarray] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def accuracy(self, domains: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Returns accuracies as fractions.
+
+        Args:
+            domains: Names by domain id; one name for all images of a target.
+
+        Returns:
+            {rule: {domain: accuracy, "overall": mean over the domains}}.
+            Domains without images are left out.
+        """
+        ids = np.maximum(self.domain_ids, 0)
+        table = {}
+        for rule, predicted in self.predicted.items():
+            hits = predicted == self.labels
+            row = {
+                name: float(hits[ids == index].mean())
+                for index, name in enumerate(domains)
+                if np.any(ids == index)
+            }
+            row[OVERALL] = float(np.mean(list(row.values())))
+            table[rule] = row
+        return table
+
+    def confusion(self, rule: str, num_classes: int) -> np.ndarray:
+        """Counts images by true and predicted class.
+
+        Returns:
+            int64 [C, C]; rows are true classes, columns predicted ones.
+        """
+        cells = self.labels.astype(np.int64) * num_classes
+        counts = np.bincount(
+            cells + self.predicted[rule], minlength=num_classes**2
+        )
+        return counts.reshape(num_classes, num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoredSplit:
+    """The predictions for one split of a run's data.
+
+    Attributes:
+        name: "validation", "test" or "out_of_domain".
+        paths: The N image files.
+        domains: Names by domain id; the target's name alone.
+        predictions: What the model said of them.
+    """
+
+    name: str
+    paths: Sequence[str]
+    domains: tuple[str, ...]
+    predictions: Predictions
+
+
+def write_predictions(
+    path: pathlib.Path,
+    splits: Sequence[ScoredSplit],
+    class_names: Sequence[str],
+) -> None:
+    """Writes the table; the columns are the first split's rules."""
+    rules = list(splits[0].predictions.predicted)
+    # A name that is no text keeps its bytes.
+    with open(
+        path, "w", encoding="utf-8", errors="surrogateescape", newline=""
+    ) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_FIRST, *(n for rule in rules for n in _pair(rule))])
+        for split in splits:
+            writer.writerows(_rows(split, rules, class_names))
+
+
+def _rows(split, rules, class_names):
+    found = split.predictions
+    columns = []
+    for rule in rules:
+        if rule in found.predicted:
+            columns += [
+                [class_names[i] for i in found.predicted[rule]],
+                [f"{p:.6f}" for p in found.probabilities[rule]],
+            ]
+        else:
+            columns += [[""] * len(found.labels)] * 2
+    return zip(
+        split.paths,
+        [split.name] * len(found.labels),
+        [split.domains[max(i, 0)] for i in found.domain_ids],
+        [class_names[i] for i in found.labels],
+        *columns,
+        strict=True,
+    )
+
+
+def read_predictions(
+    path: pathlib.Path, class_names: Sequence[str], split: str = OUT_OF_DOMAIN
+) -> ScoredSplit:
+    """Reads one split of the table.
+
+    Args:
+        path: The file.
+        class_names: The classes, in the order of their labels.
+        split: Which images.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is not a table of these classes.
+    """
+    label_of = {name: index for index, name in enumerate(class_names)}
+    try:
+        with open(
+            path, encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            reader = csv.reader(file)
+            header = next(reader)
+            if tuple(header[: len(_FIRST)]) != _FIRST:
+                raise ValueError(f"the columns are {', '.join(header)}")
+            rows = [row for row in reader if row[1] == split]
+        values = zip(*rows, strict=True) if rows else [()] * len(header)
+        columns = dict(zip(header, values, strict=True))
+        names = list(dict.fromkeys(columns["domain"]))
+        rules = [
+            name.removesuffix("/class")
+            for name in columns
+            if name.endswith("/class") and "" not in columns[name]
+        ]
+        predictions = Predictions(
+            {r: _labels(columns[_pair(r)[0]], label_of) for r in rules},
+            _labels(columns["true_class"], label_of),
+            np.asarray(
+                [
+                    -1 if split == OUT_OF_DOMAIN else names.index(name)
+                    for name in columns["domain"]
+                ],
+                np.int32,
+            ),
+            {r: np.asarray(columns[_pair(r)[1]], np.float32) for r in rules},
+        )
+        return ScoredSplit(split, columns["path"], tuple(names), predictions)
+    except FileNotFoundError:
+        raise
+    except (
+        OSError,
+        csv.Error,
+        LookupError,
+        ValueError,
+        StopIteration,
+    ) as error:
+        raise UserError(
+            f"cannot read {path}: {type(error).__name__}: {error}; "
+            "`dmg_tf.report RUN_DIR --score` writes it again"
+        ) from error
+
+
+def _pair(rule: str) -> tuple[str, str]:
+    return f"{rule}/class", f"{rule}/probability"
+
+
+def _labels(names, label_of) -> np.ndarray:
+    return np.asarray([label_of[name] for name in names], np.int32)

@@ -1,0 +1,27 @@
+"""`history.csv`: one row of numbers an epoch."""
+
+import csv
+import io
+import pathlib
+
+
+def history_csv(rows: list[dict]) -> str:
+    """Returns the text of `history.csv`: one line an epoch."""
+    text = io.StringIO()
+    # Rows of a resumed run have the same columns: same model, same data.
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_history(path: pathlib.Path) -> list[dict]:
+    """Reads `history.csv`: one dict of numbers an epoch."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            {
+                name: int(value) if name == "epoch" else float(value)
+                for name, value in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]
