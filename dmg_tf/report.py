@@ -1,13 +1,22 @@
-"""Tables for people."""
+"""Tables for people, and the report of a run folder.
 
+python -m dmg_tf.report RUN_DIR [--data DIR] [--score]
+"""
+
+import dataclasses
 import io
+import pathlib
+import sys
 from typing import Any
 
 import rich.box
 import rich.console
 import rich.table
 
-from dmg_tf.evaluation import OVERALL
+from dmg_tf.config import OneLineParser, RunConfig
+from dmg_tf.errors import UserError
+from dmg_tf.predictions import FILE_NAME, OVERALL
+from dmg_tf.quiet import load_tensorflow
 
 _RULE_NAMES = {
     "pred_ens": "Pred-Ens",
@@ -107,3 +116,57 @@ def _render(table, width: int) -> str:
     rich.console.Console(file=text, width=width).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join(line for line in lines if line)
+
+
+def make_parser() -> OneLineParser:
+    """Returns the parser."""
+    parser = OneLineParser(
+        prog="python -m dmg_tf.report",
+        description="Writes report.html of a finished run anew.",
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="a run folder")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="where the run's images are now (default: where they were)",
+    )
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help=f"predict all images again first, for {FILE_NAME}; accuracies "
+        "stay those of results.json",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the program; returns its exit code."""
+    args = make_parser().parse_args(argv)
+    try:
+        config = RunConfig.read(args.run_dir)
+        if args.data and not pathlib.Path(args.data).is_dir():
+            raise UserError(f"--data {args.data} is no folder")
+        if args.score:
+            _score_again(args, config)
+        # It needs the tables above.
+        from dmg_tf.html.run_report import write_run_report
+
+        path = write_run_report(args.run_dir, args.data)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+    return 0
+
+
+def _score_again(args, config) -> None:
+    load_tensorflow()
+    from dmg_tf.html.run_report import score_again
+
+    if args.data:
+        config = dataclasses.replace(config, data=args.data)
+    score_again(args.run_dir, config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

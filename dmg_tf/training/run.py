@@ -18,6 +18,7 @@ from dmg_tf.data.cache import make_cache
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
 from dmg_tf.errors import UserError
+from dmg_tf.html.run_report import REPORT_NAME, write_run_report
 from dmg_tf.methods.build import build_model
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.environment import describe
@@ -205,6 +206,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         "notes": list(data.notes),
     }
     write_json(run_dir / "results.json", results)
+    write_run_report(run_dir)
     return RunResult(run_dir, results, model)
 
 
@@ -214,6 +216,8 @@ def _finished(run_dir, config) -> RunResult | None:
     results = read_results(run_dir)
     if results["config"]["epochs"] != config.epochs:
         return None
+    if not (run_dir / REPORT_NAME).exists():
+        write_run_report(run_dir)
     print_error(f"{run_dir} is finished; its results:")
     return RunResult(run_dir, results, load_run_model(run_dir))
 
@@ -224,7 +228,7 @@ def _prepare_run_dir(run_dir, config, weights) -> None:
     write_json(run_dir / "config.json", config.to_json())
     write_json(run_dir / "environment.json", describe(*weights))
     # What is of the run as it was before it went on.
-    for name in ("results.json", predictions.FILE_NAME, "report.html"):
+    for name in ("results.json", predictions.FILE_NAME, REPORT_NAME):
         (run_dir / name).unlink(missing_ok=True)
 
 

@@ -1,0 +1,109 @@
+"""What is taken for what: a matrix, a map, and the commonest mix-ups."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dmg_tf.html.markup import Markup, join, tag
+from dmg_tf.html.page import quiet
+from dmg_tf.html.pictures import shades
+from dmg_tf.html.tables import heat_cell, table
+
+# Up to here cells have room for numbers and names.
+MAX_LABELLED = 20
+_MAX_PAIRS = 15
+
+
+def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Markup:
+    """Shows a confusion matrix, with names as far as they fit.
+
+    Args:
+        counts: int [C, C]; rows are true classes, columns predicted ones.
+        class_names: The C classes.
+    """
+    if len(class_names) <= MAX_LABELLED:
+        return join(_summary(counts, class_names), _matrix(counts, class_names))
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    name = f"confusion matrix of {len(class_names)} classes"
+    shown = tag(
+        "figure",
+        shades(shares, name),
+        tag(
+            "figcaption",
+            "A row a true class, a column a predicted one, in the order of the "
+            "class names; the share of the row grows with the square of the "
+            "shade.",
+            class_="quiet",
+        ),
+    )
+    pairs = join(tag("h3", "Most confused"), _pair_table(counts, class_names))
+    return join(
+        _summary(counts, class_names),
+        tag("div", shown, tag("div", pairs), class_="beside"),
+    )
+
+
+def most_confused(counts: np.ndarray, limit: int) -> list[tuple[int, int]]:
+    """Returns (true, predicted) of the commonest errors, commonest first."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(cell), len(counts)) for cell in order]
+    return [pair for pair in pairs if wrong[pair]]
+
+
+def _summary(counts, class_names) -> Markup:
+    totals = counts.sum(axis=1)
+    known = np.flatnonzero(totals)
+    recall = counts.diagonal()[known] / totals[known]
+    best, worst = known[recall.argmax()], known[recall.argmin()]
+    words = [
+        f"Best known: {class_names[best]} ({recall.max():.0%} right); least: "
+        f"{class_names[worst]} ({recall.min():.0%})."
+    ]
+    for true, said in most_confused(counts, 1):
+        words.append(
+            f" Most confused: {class_names[true]} taken for "
+            f"{class_names[said]}, {counts[true, said]} of {totals[true]}."
+        )
+    return quiet(*words)
+
+
+def _matrix(counts, class_names) -> Markup:
+    totals = counts.sum(axis=1)
+    rows = []
+    for i, name in enumerate(class_names):
+        cells = [
+            heat_cell(
+                count if count else "",
+                count / max(1, totals[i]),
+                wrong=i != j,
+                title=f"{name} taken for {class_names[j]}: {count} of "
+                f"{totals[i]}",
+            )
+            for j, count in enumerate(counts[i])
+        ]
+        share = f"{100 * counts[i, i] / totals[i]:.1f} %" if totals[i] else "-"
+        rows.append([name, *cells, str(totals[i]), share])
+    heads = [tag("span", name, class_="upright") for name in class_names]
+    return tag(
+        "div",
+        table(["true \\ predicted", *heads, "images", "right"], rows),
+        class_="matrix",
+    )
+
+
+def _pair_table(counts, class_names) -> Markup:
+    totals = counts.sum(axis=1)
+    return table(
+        ["true class", "taken for", "images", "of the class"],
+        [
+            [
+                class_names[true],
+                tag("td", class_names[said], class_="name"),
+                f"{counts[true, said]} of {totals[true]}",
+                f"{100 * counts[true, said] / totals[true]:.1f} %",
+            ]
+            for true, said in most_confused(counts, _MAX_PAIRS)
+        ],
+    )

@@ -1,0 +1,105 @@
+"""Tables: plain ones, and ones whose cells are shaded by value."""
+
+import math
+from collections.abc import Sequence
+
+from dmg_tf.html.markup import Markup, tag
+
+
+def table(head: Sequence, rows: Sequence[Sequence], strong=()) -> Markup:
+    """Returns a table; the first cell of a row names it.
+
+    Args:
+        head: Headings of the columns.
+        rows: Cells of each row, shown as they are; a `Markup` that is a whole
+            `td` stays one.
+        strong: Positions of rows and columns, as "row" and column numbers
+            (0 is the names'), e.g. {("row", 0), 4}.
+    """
+    return _wrapped(
+        tag(
+            "thead",
+            tag("tr", [tag("th", name, scope="col") for name in head]),
+        ),
+        tag(
+            "tbody",
+            [
+                tag(
+                    "tr",
+                    tag("th", first, scope="row"),
+                    [
+                        cell
+                        if isinstance(cell, Markup)
+                        else tag(
+                            "td", cell, class_="strong" if i in strong else None
+                        )
+                        for i, cell in enumerate(others, 1)
+                    ],
+                    class_="strong" if ("row", number) in strong else None,
+                )
+                for number, (first, *others) in enumerate(rows)
+            ],
+        ),
+    )
+
+
+def heat_table(
+    corner: str,
+    columns: Sequence[str],
+    rows: dict[str, Sequence[float]],
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Markup:
+    """Returns a table of numbers, the larger the stronger in colour.
+
+    Args:
+        corner: Heading of the rows' names.
+        columns: Names of the columns.
+        rows: {name: a number for each column}.
+        low: Where the colour begins.
+        high: Where it is full.
+    """
+    return table(
+        [corner, *columns],
+        [
+            [
+                name,
+                *(
+                    heat_cell(f"{v:.3f}", (v - low) / ((high - low) or 1))
+                    for v in values
+                ),
+            ]
+            for name, values in rows.items()
+        ],
+    )
+
+
+def heat_cell(shown, share: float, wrong: bool = False, title=None) -> Markup:
+    """Returns a shaded cell.
+
+    Args:
+        shown: What is written in it.
+        share: How strong the colour is, cut to [0, 1].
+        wrong: Whether in the colour of errors.
+        title: What a pointer that rests on it reads.
+    """
+    share = min(max(share, 0.0), 1.0)
+    return tag(
+        "td",
+        shown,
+        class_="heat wrong" if wrong else "heat",
+        style=f"--v:{share:.3g}",
+        title=title,
+    )
+
+
+def tenths_around(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the narrowest range of whole tenths that holds all values."""
+    low, high = min(values), max(values)
+    low, high = math.floor(10 * low) / 10, math.ceil(10 * high) / 10
+    return (low, high) if high > low else (max(0.0, low - 0.1), high)
+
+
+def _wrapped(*parts) -> Markup:
+    # Scrolls by itself where it is wider than the page; with the keyboard too.
+    return tag("div", tag("table", *parts), class_="scroll", tabindex="0")
