@@ -56,7 +56,7 @@ def sample_cards(
                 tag("h3", group.title),
                 tag(
                     "p",
-                    f"{len(group.indices)} of {group.total}: {group.rule}",
+                    f"{len(group.indices)} of {group.total:,}: {group.rule}",
                     class_="quiet",
                 ),
                 tag("ul", cards, class_="cards"),
@@ -90,25 +90,25 @@ def _of_domains(predictions, i, class_names, domain_rules) -> Markup:
         right = said == predictions.labels[i]
         rows.append(
             tag(
-                "tr",
-                tag("th", rule.partition("/")[2], scope="row"),
+                "li",
+                tag("span", rule.partition("/")[2], class_="domain"),
                 tag(
-                    "td",
+                    "span",
                     class_names[said],
                     _mark(right),
                     class_=None if right else "miss",
                 ),
-                tag("td", _percent(predictions.probabilities[rule][i])),
+                tag("span", _percent(predictions.probabilities[rule][i])),
             )
         )
-    return tag("table", tag("tbody", rows))
+    return tag("ul", rows, class_="said")
 
 
 def _mark(right: bool) -> Markup:
     # Not by colour alone.
     return tag(
         "span",
-        " ✓" if right else " ✗",
+        "\u00a0✓" if right else "\u00a0✗",
         class_="hit" if right else "miss",
         role="img",
         aria_label="right" if right else "wrong",
@@ -118,8 +118,8 @@ def _mark(right: bool) -> Markup:
 def _percent(share: float) -> str:
     # No more than is known: nothing is quite certain.
     if share > 0.995:
-        return ">99 %"
-    return "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
+        return ">99\u00a0%"
+    return "<1\u00a0%" if share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
 def _short(path: str, root: str | None) -> str:

@@ -11,7 +11,9 @@ from dmg_tf.html.tables import heat_cell, table
 
 # Up to here cells have room for numbers and names.
 MAX_LABELLED = 20
-_MAX_PAIRS = 15
+# Up to here there is room for a table beside the matrix.
+_MAX_BESIDE = 10
+_MAX_PAIRS = 12
 
 
 def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Markup:
@@ -21,25 +23,34 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Markup:
         counts: int [C, C]; rows are true classes, columns predicted ones.
         class_names: The C classes.
     """
-    if len(class_names) <= MAX_LABELLED:
-        return join(_summary(counts, class_names), _matrix(counts, class_names))
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    name = f"confusion matrix of {len(class_names)} classes"
-    shown = tag(
-        "figure",
-        shades(shares, name),
-        tag(
-            "figcaption",
-            "A row a true class, a column a predicted one, in the order of the "
-            "class names; the share of the row grows with the square of the "
-            "shade.",
-            class_="quiet",
-        ),
+    shown = (
+        _matrix(counts, class_names)
+        if len(class_names) <= MAX_LABELLED
+        else _map(counts)
     )
-    pairs = join(tag("h3", "Most confused"), _pair_table(counts, class_names))
+    pairs = tag(
+        "div",
+        tag("h3", "Most confused"),
+        _pair_table(counts, class_names),
+    )
+    one_row = not _MAX_BESIDE < len(class_names) <= MAX_LABELLED
     return join(
         _summary(counts, class_names),
-        tag("div", shown, tag("div", pairs), class_="beside"),
+        tag("div", shown, pairs, class_="beside" if one_row else "below"),
+    )
+
+
+def _map(counts) -> Markup:
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    return tag(
+        "figure",
+        shades(shares, f"confusion matrix of {len(counts)} classes"),
+        tag(
+            "figcaption",
+            "Classes in the order of their names; the share of the row grows "
+            "with the square of the shade.",
+            class_="quiet",
+        ),
     )
 
 
@@ -58,8 +69,10 @@ def _summary(counts, class_names) -> Markup:
     recall = counts.diagonal()[known] / totals[known]
     best, worst = known[recall.argmax()], known[recall.argmin()]
     words = [
-        f"Best known: {class_names[best]} ({recall.max():.0%} right); least: "
-        f"{class_names[worst]} ({recall.min():.0%})."
+        "Rows are true classes, columns predicted ones. "
+        f"Best known: {class_names[best]} ({100 * recall.max():.0f}\u00a0% "
+        f"right); least: {class_names[worst]} "
+        f"({100 * recall.min():.0f}\u00a0%)."
     ]
     for true, said in most_confused(counts, 1):
         words.append(
@@ -83,27 +96,31 @@ def _matrix(counts, class_names) -> Markup:
             )
             for j, count in enumerate(counts[i])
         ]
-        share = f"{100 * counts[i, i] / totals[i]:.1f} %" if totals[i] else "-"
+        share = (
+            f"{100 * counts[i, i] / totals[i]:.1f}\u00a0%" if totals[i] else "-"
+        )
         rows.append([name, *cells, str(totals[i]), share])
     heads = [tag("span", name, class_="upright") for name in class_names]
     return tag(
         "div",
-        table(["true \\ predicted", *heads, "images", "right"], rows),
+        table(["true class", *heads, "images", "right"], rows),
         class_="matrix",
     )
 
 
 def _pair_table(counts, class_names) -> Markup:
     totals = counts.sum(axis=1)
+    # No longer than the matrix beside it.
+    limit = min(_MAX_PAIRS, max(3, len(counts)))
     return table(
-        ["true class", "taken for", "images", "of the class"],
+        ["true class", "taken for", "images"],
         [
             [
                 class_names[true],
-                tag("td", class_names[said], class_="name"),
+                class_names[said],
                 f"{counts[true, said]} of {totals[true]}",
-                f"{100 * counts[true, said] / totals[true]:.1f} %",
             ]
-            for true, said in most_confused(counts, _MAX_PAIRS)
+            for true, said in most_confused(counts, limit)
         ],
+        words={1},
     )

@@ -42,7 +42,7 @@ def chart(
     epochs: Sequence[int],
     curves: Sequence[Curve],
     marked: int | None = None,
-    written: Callable[[float], str] = "{:g}".format,
+    percent: bool = False,
 ) -> Markup:
     """Returns a figure: heading, curves and legend.
 
@@ -51,11 +51,12 @@ def chart(
         epochs: Places on the axis, ascending.
         curves: What is drawn over them.
         marked: An epoch to mark.
-        written: How a value is written on the axis.
+        percent: Whether values are fractions, to be written as percent.
     """
     values = [v for c in curves for v in c.values if math.isfinite(v)]
     ticks = nice_ticks(min(values, default=0.0), max(values, default=1.0))
     low, high = ticks[0], ticks[-1]
+    written = _writer(ticks[1] - ticks[0], percent)
     first, last = epochs[0], epochs[-1]
 
     def x_of(epoch):
@@ -71,7 +72,7 @@ def chart(
     drawn = sorted(curves, key=lambda curve: not curve.thin)
     svg = tag(
         "svg",
-        [_y_tick(y_of(tick), written(tick)) for tick in ticks],
+        [_y_tick(y_of(tick), written(tick, 0)) for tick in ticks],
         [_x_tick(x_of(epoch), epoch) for epoch in epoch_ticks(first, last)],
         _mark(x_of(marked), marked) if marked is not None else None,
         [_line(curve, epochs, x_of, y_of, written) for curve in drawn],
@@ -116,6 +117,16 @@ def epoch_ticks(first: int, last: int) -> list[int]:
     # Numbers must not run into those of the ends.
     between = [e for e in between if step <= 2 * min(e - first, last - e)]
     return sorted({first, *between, last})
+
+
+def _writer(step, percent) -> Callable[[float, int], str]:
+    """Returns how to write values with as many digits as the ticks need."""
+    scale, unit = (100, "\u00a0%") if percent else (1, "")
+    digits = max(0, -math.floor(math.log10(step * scale) + 1e-9))
+    # 0.25 has a digit more than its size tells.
+    while abs(round(step * scale, digits) - step * scale) > 1e-9:
+        digits += 1
+    return lambda value, more: f"{scale * value:.{digits + more}f}{unit}"
 
 
 def _y_tick(y, label) -> Markup:
@@ -171,7 +182,9 @@ def _line(curve, epochs, x_of, y_of, written) -> Markup:
         dots = [
             tag(
                 "circle",
-                tag("title", f"{curve.name}, epoch {epoch}: {written(value)}"),
+                tag(
+                    "title", f"{curve.name}, epoch {epoch}: {written(value, 2)}"
+                ),
                 cx=f"{x:.1f}",
                 cy=f"{y:.1f}",
                 r=1.8 if curve.thin else 2.8,

@@ -58,6 +58,11 @@ def quiet(*words) -> Markup:
     return tag("p", *words, class_="quiet")
 
 
+def code(words: str) -> Markup:
+    """Returns what is typed as it stands."""
+    return tag("code", words)
+
+
 def tiles(*found) -> Markup:
     """Returns a row of key figures.
 

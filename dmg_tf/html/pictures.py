@@ -63,7 +63,7 @@ def shades(shares: np.ndarray, name: str) -> Markup:
     # 128 shades for each of two colours, from clear to full.
     levels = np.round(127 * np.sqrt(shares)).astype(np.uint8)
     levels[~np.eye(len(shares), dtype=bool)] += 128
-    image = PIL.Image.fromarray(levels, "L")
+    image = PIL.Image.fromarray(levels)
     image.putpalette([*_RIGHT] * 128 + [*_WRONG] * 128)
     clear_to_full = bytes(2 * level for level in range(128))
     file = io.BytesIO()

@@ -12,7 +12,7 @@ from dmg_tf.html import sections
 from dmg_tf.html.cards import sample_cards
 from dmg_tf.html.confusion import confusion
 from dmg_tf.html.markup import Markup, join, tag
-from dmg_tf.html.page import facts, page, panel, quiet
+from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.html.samples import choose
 from dmg_tf.predictions import FILE_NAME, OVERALL, ScoredSplit, read_predictions
 from dmg_tf.report import rule_name
@@ -158,10 +158,10 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             "footer",
             quiet(
                 "Made of results.json, history.csv, environment.json and "
-                f"{FILE_NAME} of {run.run_dir.name}; "
-                "`python -m dmg_tf.report RUN_DIR` makes it again. The 95 % "
-                "interval is of drawing such images (Wilson); other seeds "
-                "differ by more."
+                f"{FILE_NAME} of this run; ",
+                code("python -m dmg_tf.report RUN_DIR"),
+                " makes it again. The 95\u00a0% interval is of drawing such "
+                "images (Wilson); other seeds differ by more.",
             ),
         ),
     )
@@ -201,8 +201,8 @@ def _difference(results, rule, said) -> str | None:
     if abs(now - before) < 1e-9:
         return None
     return (
-        f"Scored again: {sections.percent(now)} % are right here, in the "
-        f"table above {sections.percent(before)} %."
+        f"Scored again: {sections.percent(now)}\u00a0% are right here, in the "
+        f"table above {sections.percent(before)}\u00a0%."
     )
 
 
@@ -216,9 +216,9 @@ def _of_images(run, data) -> list[Markup]:
             panel(
                 f"What is taken for what in {target}",
                 quiet(
-                    f"There is no {FILE_NAME} in the run folder. `python -m "
-                    "dmg_tf.report RUN_DIR --score` scores the images again "
-                    "and writes it."
+                    f"There is no {FILE_NAME} in the run folder. ",
+                    code("python -m dmg_tf.report RUN_DIR --score"),
+                    " scores the images again and writes it.",
                 ),
                 wide=True,
             )
@@ -242,9 +242,9 @@ def _of_images(run, data) -> list[Markup]:
         missing = tag(
             "p",
             f"{lost} of {sum(len(g.indices) for g in groups)} images can't be "
-            f"read any more, {root or 'the built-in data'} may have moved: "
-            "`python -m dmg_tf.report RUN_DIR --data DIR` takes them from "
-            "elsewhere.",
+            f"read any more, {root or 'the built-in data'} may have moved: ",
+            code("python -m dmg_tf.report RUN_DIR --data DIR"),
+            " takes them from elsewhere.",
             class_="warning",
         )
     part = "each mask" if results["mask_iou"] else "each head"

@@ -8,7 +8,7 @@ from typing import Any
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
-from dmg_tf.html.tables import heat_table, table, tenths_around
+from dmg_tf.html.tables import heat_table, table, twentieths_around
 from dmg_tf.predictions import OUT_OF_DOMAIN, OVERALL
 from dmg_tf.report import rule_name
 
@@ -33,14 +33,14 @@ def key_figures(results: dict[str, Any]) -> Markup:
     rate = timing["train_images_per_second"]
     return tiles(
         (
-            f"{target}, never seen",
-            f"{percent(outside, 1)} %",
-            f"{rule_name(rule)} on {images:,} images; 95 % interval "
-            f"{percent(low, 1)} to {percent(high, 1)}",
+            f"Target {target}",
+            f"{percent(outside, 1)}\u00a0%",
+            f"{rule_name(rule)} on {images:,} unseen images; 95\u00a0% "
+            f"interval {percent(low, 1)} to {percent(high, 1)}",
         ),
         (
             "Source domains",
-            f"{percent(inside, 1)} %",
+            f"{percent(inside, 1)}\u00a0%",
             f"{rule_name(rule)}, mean of {len(results['source_domains'])} "
             f"domains, {sum(counts[split].values()):,} {split} images",
         ),
@@ -59,7 +59,7 @@ def key_figures(results: dict[str, Any]) -> Markup:
         (
             "Selected epoch",
             f"{selection['epoch']} of {results['config']['epochs']}",
-            f"{percent(selection['value'], 1)} % of source validation",
+            f"{percent(selection['value'], 1)}\u00a0% of source validation",
         ),
         (
             "Training",
@@ -85,11 +85,11 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 def duration(seconds: float) -> str:
     """Returns seconds as a person says them."""
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f}\u00a0s"
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes}:{seconds:02d}\u00a0min"
+    return f"{minutes // 60}:{minutes % 60:02d}\u00a0h"
 
 
 def accuracy(results: dict[str, Any]) -> Markup:
@@ -111,7 +111,7 @@ def accuracy(results: dict[str, Any]) -> Markup:
         )
 
     def head(name, below):
-        return join(name, tag("span", below, class_="below"))
+        return join(name, tag("span", below, class_="second"))
 
     shown = table(
         [
@@ -167,24 +167,12 @@ def curves(history: Sequence[dict], selected: int) -> Markup:
             curve(f"validation_{domain}", domain, 3 + i, thin=True)
         )
     charts = [
-        chart(
-            "Accuracy",
-            epochs,
-            accuracies,
-            selected,
-            lambda share: f"{round(100 * share, 2):g} %",
-        ),
-        chart("Loss", epochs, loss, selected, "{:.4g}".format),
+        chart("Accuracy", epochs, accuracies, selected, percent=True),
+        chart("Loss", epochs, loss, selected),
     ]
     if penalties:
         charts.append(
-            chart(
-                "Penalty on the masks",
-                epochs,
-                penalties,
-                selected,
-                "{:.4g}".format,
-            )
+            chart("Penalty on the masks", epochs, penalties, selected)
         )
     return join(tag("div", charts, class_="charts"), _epochs(history))
 
@@ -218,31 +206,32 @@ def masks(results: dict[str, Any]) -> Markup:
             ]
             for name in names
         }
-        low, high = tenths_around([v for row in rows.values() for v in row])
+        low, high = twentieths_around([v for row in rows.values() for v in row])
         parts.append(
             tag(
                 "div",
                 tag("h3", title),
                 heat_table(corner, list(values), rows, low, high),
-                quiet(f"Colour from {low:.1f} (none) to {high:.1f} (full)."),
+                quiet(f"Colour from {low:.2f} (none) to {high:.2f} (full)."),
             )
         )
     return tag("div", parts, class_="beside")
 
 
 def counts(results: dict[str, Any]) -> Markup:
-    """Returns how many images there are of each split and domain."""
-    names = {"out_of_domain": "target"}
+    """Returns how many images there are of each domain and split."""
+    splits = results["counts"]
+    domains = dict.fromkeys(d for row in splits.values() for d in row)
+
+    def cell(row, domain):
+        return f"{row[domain]:,}" if domain in row else "-"
+
+    shown = ("target" if name == OUT_OF_DOMAIN else name for name in splits)
     return table(
-        ["domain", "split", "images"],
+        ["domain", *shown],
         [
-            [
-                domain,
-                tag("td", names.get(split, split), class_="name"),
-                f"{n:,}",
-            ]
-            for split, of_domains in results["counts"].items()
-            for domain, n in of_domains.items()
+            [domain, *(cell(row, domain) for row in splits.values())]
+            for domain in domains
         ],
     )
 

@@ -5,34 +5,58 @@ from collections.abc import Sequence
 
 from dmg_tf.html.markup import Markup, tag
 
+# Names of more letters may be broken anywhere.
+_LONG = 24
 
-def table(head: Sequence, rows: Sequence[Sequence], strong=()) -> Markup:
+
+def table(
+    head: Sequence, rows: Sequence[Sequence], strong=(), words=()
+) -> Markup:
     """Returns a table; the first cell of a row names it.
 
     Args:
         head: Headings of the columns.
-        rows: Cells of each row, shown as they are; a `Markup` that is a whole
-            `td` stays one.
-        strong: Positions of rows and columns, as "row" and column numbers
-            (0 is the names'), e.g. {("row", 0), 4}.
+        rows: Cells of each row; a `Markup` is a whole `td`.
+        strong: What stands out: column numbers, the names' is 0, and
+            ("row", number).
+        words: Columns of words, not numbers.
     """
+
+    def class_of(column):
+        found = ["strong"] * (column in strong) + ["words"] * (column in words)
+        return " ".join(found) or None
+
     return _wrapped(
         tag(
             "thead",
-            tag("tr", [tag("th", name, scope="col") for name in head]),
+            tag(
+                "tr",
+                [
+                    tag(
+                        "th",
+                        name,
+                        scope="col",
+                        class_="words" if i in words else None,
+                    )
+                    for i, name in enumerate(head)
+                ],
+            ),
         ),
         tag(
             "tbody",
             [
                 tag(
                     "tr",
-                    tag("th", first, scope="row"),
+                    tag(
+                        "th",
+                        first,
+                        scope="row",
+                        class_="long" if len(first) > _LONG else None,
+                    ),
                     [
                         cell
                         if isinstance(cell, Markup)
-                        else tag(
-                            "td", cell, class_="strong" if i in strong else None
-                        )
+                        else tag("td", cell, class_=class_of(i))
                         for i, cell in enumerate(others, 1)
                     ],
                     class_="strong" if ("row", number) in strong else None,
@@ -93,11 +117,11 @@ def heat_cell(shown, share: float, wrong: bool = False, title=None) -> Markup:
     )
 
 
-def tenths_around(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the narrowest range of whole tenths that holds all values."""
+def twentieths_around(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the narrowest range of whole 0.05s that holds all values."""
     low, high = min(values), max(values)
-    low, high = math.floor(10 * low) / 10, math.ceil(10 * high) / 10
-    return (low, high) if high > low else (max(0.0, low - 0.1), high)
+    low, high = math.floor(20 * low) / 20, math.ceil(20 * high) / 20
+    return (low, high) if high > low else (max(0.0, low - 0.05), high)
 
 
 def _wrapped(*parts) -> Markup:
