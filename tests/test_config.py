@@ -7,6 +7,7 @@ from dmg_tf.config import (
     OneLineParser,
     RunConfig,
     add_config_flags,
+    args_from_config,
     config_from_args,
 )
 from dmg_tf.errors import UserError
@@ -100,6 +101,28 @@ def test_parser_errors_are_one_line(flags, words, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith("error: ") and printed.count("\n") == 1
     assert words in printed
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--target=a"],
+        ["--target=-a", "--sources", "b", "c", "--jit"],
+        ["--target=a", "--siou-weight=0.0", "--learning-rate=3e-05"],
+        ["--target=a", "--mask-sites", "layer4", "--seed=7", "--data=x y"],
+    ],
+)
+def test_flags_of_a_config_give_the_config(flags):
+    config = parsed(*flags)
+    again = args_from_config(config)
+    assert sorted(again) == sorted(flags)
+    assert parsed(*again) == config
+
+
+def test_flags_can_be_left_out():
+    parser = OneLineParser()
+    add_config_flags(parser, leave_out=("target", "seed"))
+    assert not hasattr(parser.parse_args([]), "seed")
 
 
 def test_unknown_setting_in_json():
