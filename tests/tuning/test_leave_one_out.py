@@ -160,7 +160,8 @@ def test_folder_that_cannot_be_made(tiny_folder, tmp_path, capsys, fake):
 
 def test_runs_end_with_a_killed_sweep(tiny_folder, tmp_path):
     code = (
-        "DMG_TF_LAZY = True; import pathlib, sys; from tuning import leave_one_out, runner;"
+        "DMG_TF_LAZY = True; import pathlib, sys;"
+        "from tuning import leave_one_out, runner;"
         f"runner.TRAIN = pathlib.Path({str(FAKE)!r});"
         "leave_one_out.main(sys.argv[1:])"
     )
