@@ -34,7 +34,10 @@ def all_tables(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
 
 
 def write_tables(
-    runs: Sequence[Run], folder: pathlib.Path, with_paper: bool = False
+    runs: Sequence[Run],
+    folder: pathlib.Path,
+    with_paper: bool = False,
+    more: Sequence[Table] = (),
 ) -> tuple[str, list[pathlib.Path]]:
     """Writes all tables as text, CSV, Markdown and LaTeX.
 
@@ -42,6 +45,7 @@ def write_tables(
         runs: As for `all_tables`.
         folder: Where `tables.*` go.
         with_paper: As for `all_tables`.
+        more: Tables to be shown behind them.
 
     Returns:
         The text, and the files.
@@ -49,7 +53,7 @@ def write_tables(
     Raises:
         UserError: If they cannot be written.
     """
-    tables = all_tables(runs, with_paper)
+    tables = [*all_tables(runs, with_paper), *more]
     note = _NOTE
     dataset = runs[0].config["dataset"]
     if with_paper and dataset not in PUBLISHED_DOMAINS:

@@ -20,7 +20,7 @@ _NAMES = {
     "dmg": "DMG",
 }
 # Settings that do not make another method of it.
-_NO_DIFFERENCE = frozenset(
+NO_DIFFERENCE = frozenset(
     "target data dataset method backbone optimizer seed output cache cache_dir "
     "on_bad_image".split()
 )
@@ -67,7 +67,7 @@ class Run:
         numbers = [
             (name, value)
             for name, value in sorted(self.config.items())
-            if isinstance(value, float) and name not in _NO_DIFFERENCE
+            if isinstance(value, float) and name not in NO_DIFFERENCE
         ]
         return self.config["backbone"], place, self.method, numbers
 
@@ -125,7 +125,7 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
     values = collections.defaultdict(set)
     for run in runs:
         for name, value in run.config.items():
-            if name not in _NO_DIFFERENCE:
+            if name not in NO_DIFFERENCE:
                 values[run.method, name].add(json.dumps(value))
     labelled = []
     for run in runs:
