@@ -23,6 +23,9 @@ FORBIDDEN = {
     "methods": ("dmg_tf.data", "dmg_tf.training"),
     "evaluation.py": ("dmg_tf.training",),
     "report.py": ("dmg_tf.training",),
+    "predictions.py": ("tensorflow", "keras", "dmg_tf.training"),
+    # It reads what lies in a run folder.
+    "html": ("tensorflow", "keras", "dmg_tf.data", "dmg_tf.methods"),
 }
 # Parts that a command line needs before TensorFlow is loaded.
 LIGHT = (
@@ -38,6 +41,8 @@ LIGHT = (
     "dmg_tf.training.run_folder",
     "tuning.leave_one_out",
     "tuning.paper",
+    "dmg_tf.report",
+    "dmg_tf.html.run_report",
 )
 
 

@@ -63,6 +63,8 @@ def test_run_folder(finished):
         "environment.json",
         "history.csv",
         "results.json",
+        "predictions.csv",
+        "report.html",
         "model.keras",
         "checkpoint",
         "logs",
@@ -102,6 +104,42 @@ def test_results(finished):
     assert results["timing"]["train_images_per_second"] > 0
 
 
+def test_predictions_are_what_was_scored(finished):
+    from dmg_tf.predictions import read_predictions
+
+    results = json.loads((finished / "results.json").read_text())
+    path = finished / "predictions.csv"
+    for split, part in (
+        ("validation", "in_domain"),
+        ("out_of_domain", "out_of_domain"),
+    ):
+        found = read_predictions(path, results["class_names"], split)
+        table = found.predictions.accuracy(found.domains)
+        assert table == results[part] and list(table) == list(results[part])
+        for path_, label in zip(
+            found.paths, found.predictions.labels, strict=True
+        ):
+            name = pathlib.Path(path_).parent.name
+            assert name == results["class_names"][label]
+        for values in found.predictions.probabilities.values():
+            assert np.all((values >= 1 / 3 - 1e-5) & (values <= 1))
+
+
+def test_report_is_written_again_with_scores(finished, tmp_path, capsys):
+    from dmg_tf import report
+
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    before = (output / "report.html").read_bytes()
+    (output / "report.html").unlink()
+    (output / "predictions.csv").unlink()
+    assert report.main([str(output), "--score"]) == 0
+    assert "report.html: " in capsys.readouterr().out
+    assert (output / "report.html").read_bytes() == before
+    for name in ("predictions.csv", "results.json"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes()
+
+
 def test_selected_epoch_is_the_best_of_the_history(finished):
     from dmg_tf.training.callbacks import read_history
 
@@ -120,8 +158,32 @@ def test_tensorboard_reads_the_logs(finished):
     events = EventAccumulator(str(finished / "logs")).Reload()
     tags = set(events.Tags()["tensors"])
     expected = {"training/loss", "validation/overall", "mask_iou/fc"}
+    expected |= {"mask_iou_of_pairs/fc/a & b", "mask_density/layer4/b"}
     assert expected <= tags
-    assert [e.step for e in events.Tensors("training/loss")] == [1, 2]
+    for tag in expected:
+        assert [e.step for e in events.Tensors(tag)] == [1, 2]
+    results = json.loads((finished / "results.json").read_text())
+    if results["selection"]["epoch"] == 2:
+        (last,) = events.Tensors("mask_density/layer4/b")[1:]
+        value = tf.make_ndarray(last.tensor_proto)
+        assert value == pytest.approx(results["mask_density"]["layer4"]["b"])
+
+
+def test_tensorboard_shows_training_images(finished):
+    from tensorboard.backend.event_processing.event_accumulator import (
+        EventAccumulator,
+    )
+
+    events = EventAccumulator(str(finished / "logs")).Reload()
+    tags = [t for t in events.Tags()["tensors"] if t.startswith("images")]
+    assert sorted(tags) == [f"images/{d}/{c}" for d in "ab" for c in "xyz"]
+    for tag in tags:
+        (event,) = events.Tensors(tag)  # once
+        assert event.step == 1
+        width, height, contents = tf.make_ndarray(event.tensor_proto)
+        assert (int(width), int(height)) == (32, 32)
+        image = tf.io.decode_png(contents).numpy()
+        assert 40 < image.mean() < 200 and image.std() > 20
 
 
 def test_evaluate_agrees_with_the_run(finished, capsys):

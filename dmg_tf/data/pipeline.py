@@ -96,6 +96,26 @@ class TrainingStream:
             Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32
             [B]}, labels int32 [B]).
         """
+        return (
+            tf.data.Dataset.range(
+                start_step * self.batch_size, np.iinfo(np.int64).max
+            )
+            .map(
+                self.loader(),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .batch(self.batch_size, drop_remainder=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def loader(self):
+        """Returns how to load what stands at a place of the endless stream.
+
+        Returns:
+            (place, int64 scalar counted from 0 over all epochs) -> ({"image":
+            float32 [H, W, 3], "domain_ids": int32 scalar}, label).
+        """
         augmentation = AUGMENTATIONS[self.spec.augment](self.spec.size)
         read = self.images.reader(self.examples.paths)
         labels, domain_ids = _tags(self.examples)
@@ -114,14 +134,7 @@ class TrainingStream:
                 labels[example],
             )
 
-        return (
-            tf.data.Dataset.range(
-                start_step * self.batch_size, np.iinfo(np.int64).max
-            )
-            .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(self.batch_size, drop_remainder=True)
-            .prefetch(tf.data.AUTOTUNE)
-        )
+        return load
 
     def example_at(self, place):
         """Returns which example stands at a place of the endless stream.

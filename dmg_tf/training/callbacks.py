@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation import OVERALL, Evaluator, mask_iou
+from dmg_tf.evaluation import OVERALL, Evaluator, mask_density, mask_iou
 from dmg_tf.training.files import replacing, write_text, writing
 from dmg_tf.training.history import history_csv, read_history
 
@@ -99,6 +99,8 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch: Gives the learning rate of an epoch counted from 0.
         on_validation: Called with the number of images of each batch.
         on_epoch: Called with the row of the history.
+        pictures: Gives {name: float [H, W, 3] in [0, 1]}, images that
+            TensorBoard shows of the first epoch.
 
     Attributes:
         history: One dict an epoch: what `history.csv` holds.
@@ -113,6 +115,7 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch,
         on_validation=None,
         on_epoch=None,
+        pictures=None,
     ):
         super().__init__()
         self.run_dir = run_dir
@@ -122,6 +125,7 @@ class Keeper(keras.callbacks.Callback):
         self.rate_of_epoch = rate_of_epoch
         self.on_validation = on_validation
         self.on_epoch = on_epoch
+        self.pictures = pictures
         self.history: list[dict] = []
         self._evaluator = None
         self._writer = None
@@ -212,6 +216,19 @@ class Keeper(keras.callbacks.Callback):
                         )
                         label = name.removeprefix("validation_")
                         tf.summary.scalar(f"{group}/{label}", value)
-                for site, pairs in mask_iou(self.model).items():
-                    tf.summary.scalar(f"mask_iou/{site}", pairs["mean"])
+                self._summarize_masks()
+                if epoch == 1 and self.pictures:
+                    for name, image in self.pictures().items():
+                        tf.summary.image(f"images/{name}", image[tf.newaxis])
             self._writer.flush()
+
+    def _summarize_masks(self):
+        for site, pairs in mask_iou(self.model).items():
+            for pair, value in pairs.items():
+                name = f"mask_iou_of_pairs/{site}/{pair.replace('|', ' & ')}"
+                if pair == "mean":
+                    name = f"mask_iou/{site}"
+                tf.summary.scalar(name, value)
+        for site, shares in mask_density(self.model).items():
+            for domain, share in shares.items():
+                tf.summary.scalar(f"mask_density/{site}/{domain}", share)

@@ -24,6 +24,7 @@ from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
 from dmg_tf.training.optimizers import OPTIMIZERS
+from dmg_tf.training.pictures import first_pictures
 from dmg_tf.training.progress import Bar, ProgressCallback, print_error
 from dmg_tf.training.run_folder import (
     check_run_dir,
@@ -153,6 +154,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         data.source_domains,
         timer,
         lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
+        pictures=lambda: first_pictures(stream, data),
     )
     keeper.set_model(model)
     done = keeper.restore()
