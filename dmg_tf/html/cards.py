@@ -42,10 +42,15 @@ def sample_cards(
                 tag(
                     "li",
                     picture or tag("div", "no picture", class_="lost"),
-                    _said(split.predictions, i, class_names, rule),
-                    _of_domains(split.predictions, i, class_names, domain_rules)
-                    if domain_rules
-                    else None,
+                    tag(
+                        "div",
+                        _said(split.predictions, i, class_names, rule),
+                        _of_domains(
+                            split.predictions, i, class_names, domain_rules
+                        )
+                        if domain_rules
+                        else None,
+                    ),
                     title=name,
                     class_="card",
                 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dmg_tf.html.markup import Markup, join, tag
 
 _WIDTH, _HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 34
 _COLOURS = 8
 # More points than this would be one thick line.
 _MAX_DOTS = 60
