@@ -130,7 +130,8 @@ def test_command(with_models, tmp_path, capsys):
         assert pixels.shape[1] <= 2000 and (pixels < 128).mean() > 0.005
     printed = capsys.readouterr().out
     assert "Sensitivity to λ_O, DMG on resnet18" in printed
-    line = next(li for li in printed.splitlines() if " fc " in li)
+    *_, kinds = printed.partition("Kinds of neurons")
+    line = next(li for li in kinds.splitlines() if " fc " in li)
     # Of 8 units 2 are on under both masks, 2 under one, 4 under none.
     assert re.findall(r"(\S+) ± 0.00", line) == ["50.00", "25.00", "25.00"]
     assert "No figure of sensitivity" not in printed
