@@ -93,6 +93,10 @@ class RunConfig:
     sparsity_weight: float = _flag(
         "λ_S, weight of the masks' L1 norm (Sec. 7.2)", 0.0
     )
+    meta_steps: int = _flag(
+        "metareg: inner gradient steps that teach the regulariser", 5
+    )
+    meta_learning_rate: float = _flag("metareg: rate of the regulariser", 0.01)
     epochs: int | None = _flag("passes over the source images")
     batch_size: int | None = _flag("images a step")
     image_size: int | None = _flag("side of the square input, pixels")
@@ -202,12 +206,17 @@ class RunConfig:
                 if value not in known:
                     raise unknown_name(_flag_name(field), value, known)
         _in_range(self, "epochs", 1)
+        _in_range(self, "meta_steps", 1)
         _in_range(self, "batch_size", 1)
         _in_range(self, "image_size", 32)
         _in_range(self, "seed", 0, 2**31 - 1)
         for name in ("siou_weight", "sparsity_weight", "weight_decay"):
             _in_range(self, name, 0.0)
-        for name in ("learning_rate", "mask_learning_rate"):
+        for name in (
+            "learning_rate",
+            "mask_learning_rate",
+            "meta_learning_rate",
+        ):
             _in_range(self, name, 0.0, above=True)
 
     def to_json(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from tests.helpers import random_batch
     "method, rule, more",
     [
         ("aggregate", None, set()),
+        ("metareg", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],

@@ -24,7 +24,12 @@ from tests.conftest import ROOT
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 # The kind of prediction that each source domain has.
-KINDS = {"dmg": "mask", "multi_headed": "head", "aggregate": None}
+KINDS = {
+    "dmg": "mask",
+    "multi_headed": "head",
+    "aggregate": None,
+    "metareg": None,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

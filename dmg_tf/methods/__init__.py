@@ -5,3 +5,4 @@ from dmg_tf.registry import METHODS
 METHODS.register("dmg", "dmg_tf.methods.dmg:DMG")
 METHODS.register("aggregate", "dmg_tf.methods.aggregate:Aggregate")
 METHODS.register("multi_headed", "dmg_tf.methods.multi_headed:MultiHeaded")
+METHODS.register("metareg", "dmg_tf.methods.metareg:MetaReg")

@@ -68,7 +68,7 @@ class DomainModel(keras.Model):
         self.mean, self.std = network.mean, network.std
         self.entry_prefix = network.entry_prefix
         self.mask_sites = _check_sites(
-            network, backbone, mask_sites or network.mask_sites
+            network, backbone, mask_sites or self.default_mask_sites(network)
         )
         names = [stage.name for stage in network.stages]
         first = names.index(self.mask_sites[0])
@@ -98,6 +98,10 @@ class DomainModel(keras.Model):
         return {"input_shape": None}
 
     # What a method defines.
+
+    def default_mask_sites(self, network) -> tuple[str, ...]:
+        """Returns the sites of a backbone when none are given."""
+        return network.mask_sites
 
     def make_task_network(self, stages) -> keras.layers.Layer:
         """Returns the task network made of these stages."""

@@ -21,6 +21,8 @@ def build_model(
     siou_weight: float = 0.1,
     siou_reduction: str = "mean",
     sparsity_weight: float = 0.0,
+    meta_steps: int = 5,
+    meta_learning_rate: float = 0.01,
     image_size: int = 224,
     classifier_init: str = "pytorch",
     seed: int = 0,
@@ -37,6 +39,9 @@ def build_model(
             the next two.
         siou_reduction: "mean" or "sum" over pairs of domains.
         sparsity_weight: λ_S.
+        meta_steps: Inner steps of `metareg`; others have no use for it, nor
+            for the next.
+        meta_learning_rate: Step size of the regulariser of `metareg`.
         image_size: Side of the images, pixels; at least 32.
         classifier_init: "pytorch" or "normal".
         seed: Seed of initial weights, masks and dropout.
@@ -52,6 +57,8 @@ def build_model(
         "siou_weight": siou_weight,
         "siou_reduction": siou_reduction,
         "sparsity_weight": sparsity_weight,
+        "meta_steps": meta_steps,
+        "meta_learning_rate": meta_learning_rate,
     }
     known = inspect.signature(model_class.__init__).parameters
     model = model_class(

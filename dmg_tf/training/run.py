@@ -115,6 +115,8 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
         siou_weight=config.siou_weight,
         siou_reduction=config.siou_reduction,
         sparsity_weight=config.sparsity_weight,
+        meta_steps=config.meta_steps,
+        meta_learning_rate=config.meta_learning_rate,
         image_size=config.image_size,
         classifier_init=config.classifier_init,
         seed=config.seed,
