@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA_FLAG := $(if $(DATA),--data $(DATA))
 TORCH_FLAG := $(if $(TORCH),--torch $(TORCH))
 
-.PHONY: setup train test test-all lint format smoke benchmark check clean
+.PHONY: setup train test test-all lint format smoke benchmark protocol check clean
 
 setup: $(VENV)/.installed
 
@@ -52,6 +52,11 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.input $(DATA_FLAG) $(TORCH_FLAG)
 	$(BIN)/python -m benchmarks.startup $(DATA_FLAG)
 	$(BIN)/python -m benchmarks.memory $(TORCH_FLAG)
+
+# All methods on all four targets of the built-in data, tables and figures.
+protocol: setup
+	$(BIN)/python tuning/leave_one_out.py --methods aggregate aggregate-sgd multi_headed metareg dmg --epochs 3 --image-size 32 --cache disk --output runs/protocol
+	$(BIN)/python tuning/paper.py runs/protocol
 
 check: lint test smoke
 
