@@ -10,7 +10,8 @@ from typing import Any
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
 from dmg_tf.errors import UserError
-from dmg_tf.export import FORMAT_VERSION, METADATA_FILE
+from dmg_tf.export_metadata import FORMAT_VERSION
+from dmg_tf.export_saved_model import METADATA_FILE
 from dmg_tf.model_facts import ModelFacts, accuracies
 from dmg_tf.registry import unknown_name
 

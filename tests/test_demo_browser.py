@@ -54,7 +54,7 @@ PASTE = DROP[: DROP.index("  for (")] + (
 @pytest.fixture(scope="module")
 def model():
     with pytest.MonkeyPatch.context() as patch:
-        place = "tests.test_export:stub"
+        place = "tests.export_helpers:stub"
         patch.setitem(BACKBONES._places, "stub", place)
         yield make("dmg", "stub")
 

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dmg_tf import export, predict, predict_stream
+from dmg_tf import export, export_metadata, predict, predict_stream
 from dmg_tf.data.examples import Examples
 from dmg_tf.data.pipeline import ImageSpec, evaluation_dataset
 from dmg_tf.evaluation import Evaluator
@@ -36,7 +36,7 @@ KINDS = {
 def with_stub():
     """A backbone that takes no time to trace."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", "tests.test_export:stub")
+        patch.setitem(BACKBONES._places, "stub", "tests.export_helpers:stub")
         yield
 
 
@@ -430,7 +430,10 @@ def test_mistakes(trained, images, tmp_path, capsys):
         folder.mkdir()
     (begun / "config.json").touch()
     tf.saved_model.save(tf.Module(), str(foreign))
-    for folder, version in ((newer, 99), (damaged, export.FORMAT_VERSION)):
+    for folder, version in (
+        (newer, 99),
+        (damaged, export_metadata.FORMAT_VERSION),
+    ):
         (folder / "assets").mkdir()
         (folder / "saved_model.pb").write_bytes(b"no such thing")
         metadata = folder / "assets" / "metadata.json"

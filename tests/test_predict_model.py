@@ -20,7 +20,7 @@ from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 def with_stub():
     """A backbone that takes no time to trace."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", "tests.test_export:stub")
+        patch.setitem(BACKBONES._places, "stub", "tests.export_helpers:stub")
         yield
 
 

@@ -49,7 +49,7 @@ def assert_probs(named, probs):
 @pytest.fixture(scope="module", autouse=True)
 def stub():
     with pytest.MonkeyPatch.context() as patch:
-        place = "tests.test_export:stub"
+        place = "tests.export_helpers:stub"
         patch.setitem(BACKBONES._places, "stub", place)
         yield
 

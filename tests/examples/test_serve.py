@@ -35,7 +35,7 @@ rest, remote = load("rest_client"), load("grpc_client")
 @pytest.fixture(scope="module")
 def model():
     with pytest.MonkeyPatch.context() as patch:
-        place = "tests.test_export:stub"
+        place = "tests.export_helpers:stub"
         patch.setitem(BACKBONES._places, "stub", place)
         yield make("dmg", "stub")
 
