@@ -95,11 +95,16 @@ def serve(worker: Callable[[str], Callable[[], float]]) -> None:
     measure = worker(sys.stdin.readline())
     for line in sys.stdin:
         if line.strip() == "memory":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            answer = peak * (1 if sys.platform == "darwin" else 1024)
+            answer = peak_memory()
         else:
             answer = measure()
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def peak_memory() -> int:
+    """Returns the largest resident memory of this process so far, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
 
 
 def compare(variants, rounds: int, warm_up: int = 2) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ DMG_TF_LAZY = True  # as `train.py` has it
 from benchmarks.side_by_side import (  # noqa: E402
     ROOT,
     make_parser,
+    peak_memory,
     print_table,
 )
 
@@ -57,8 +57,8 @@ def first_step(begin: float, argv) -> dict[str, float]:
     def mark():
         marks.append(time.time())
 
-    def before_and_after(module, name):
-        """Marks when a function begins (unless just marked) and ends."""
+    def mark_end_of(module, name):
+        """Marks when a function of a module ends."""
         function = getattr(module, name)
 
         def timed(*args, **kwargs):
@@ -79,9 +79,9 @@ def first_step(begin: float, argv) -> dict[str, float]:
         from dmg_tf.training import callbacks, run
 
         mark()
-        before_and_after(run, "load_data")
-        before_and_after(run, "make_model")
-        before_and_after(run, "_load_weights")
+        mark_end_of(run, "load_data")
+        mark_end_of(run, "make_model")
+        mark_end_of(run, "_load_weights")
         fit = run.keras.Model.fit
 
         def timed_fit(*args, **kwargs):
@@ -101,9 +101,7 @@ def first_step(begin: float, argv) -> dict[str, float]:
     with contextlib.suppress(Done):
         train.main(argv)
     seconds = dict(zip(STAGES, np.diff(marks).tolist(), strict=True))
-    seconds["memory"] = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    seconds["memory"] = peak_memory()
     return seconds
 
 

@@ -70,8 +70,9 @@ def _fit(model, data):
     """Steps within `fit`, with the callbacks that a run has in each step."""
     import keras
 
+    from dmg_tf.progress import Bar
     from dmg_tf.training.callbacks import StopOnBadLoss, Timer
-    from dmg_tf.training.progress import Bar, ProgressCallback
+    from dmg_tf.training.progress import ProgressCallback
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from dmg_tf.errors import UserError
 from dmg_tf.export_file import FileFormat, export_file
+from dmg_tf.progress import Bar
 from dmg_tf.quiet import quiet_converter
-from dmg_tf.training.progress import Bar
 
 
 def export_tflite(

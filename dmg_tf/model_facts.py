@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from dmg_tf.predictions import OVERALL
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelFacts:
@@ -50,9 +52,6 @@ def accuracies(results: dict[str, Any], prediction_rule: str) -> dict[str, Any]:
     Returns:
         The fields `in_domain` and `out_of_domain` of `ModelFacts`.
     """
-    # Loads TensorFlow.
-    from dmg_tf.evaluation import OVERALL
-
     in_domain = results.get("in_domain", {}).get(prediction_rule, {})
     outside = results.get("out_of_domain", {}).get(prediction_rule, {})
     return {

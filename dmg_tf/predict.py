@@ -80,7 +80,7 @@ def predict_table(
             table can't be written.
     """
     from dmg_tf.predict_stream import predict_stream
-    from dmg_tf.training.progress import Bar
+    from dmg_tf.progress import Bar
 
     # Rows in a terminal are progress enough, and the bar would move over them.
     in_sight = csv_file is None and sys.stdout.isatty()
@@ -184,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
         # row does.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         load_tensorflow()
-        from dmg_tf.training.progress import print_error
+        from dmg_tf.progress import print_error
 
         if paths.left_out:
             print_error(

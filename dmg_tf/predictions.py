@@ -19,8 +19,6 @@ OVERALL = "overall"
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
 
-# What a file that is no such table raises, besides what no file does.
-_NO_TABLE = (csv.Error, StopIteration)
 _FIRST = ("path", "split", "domain", "true_class")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -66,11 +67,33 @@ def tiny_folder(tmp_path_factory):
     return write_images(root, ("a", "b", "c"), ("x", "y", "z"), 12)
 
 
-@pytest.fixture
-def with_stub(monkeypatch):
+@pytest.fixture(scope="module")
+def with_stub():
     """Knows the backbone "stub", which takes no time to trace."""
     # Devices are split before anything of the package starts TensorFlow.
     from dmg_tf.registry import BACKBONES
 
-    place = "tests.export_helpers:stub"
-    monkeypatch.setitem(BACKBONES._places, "stub", place)
+    with pytest.MonkeyPatch.context() as patch:
+        place = "tests.export_helpers:stub"
+        patch.setitem(BACKBONES._places, "stub", place)
+        yield
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium (Debian: `apt-get install chromium`), or a skip.
+
+    The `playwright` package drives it and brings none along.
+    """
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as api:
+        # Chromium's sandbox refuses to run as root, which containers do.
+        browser = api.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"], timeout=30_000
+        )
+        yield browser
+        browser.close()

@@ -109,6 +109,28 @@ def assert_answer(answer, logits):
     assert answer["class_id"].dtype == tf.int32
 
 
+def assert_predicts(predict, path, model, rule, share=1e-5, batch=3):
+    """Checks a file's logits on images that the export did not compare.
+
+    Args:
+        predict: (path, uint8 [N, S, S, 3]) -> logits [N, C].
+        path: The file.
+        model: The Keras model it was made of.
+        rule: How both predict.
+        share: Largest difference, as a share of the largest logit.
+        batch: Number of images.
+    """
+    images = some_images(batch, SIZE, SIZE)
+    expected = model.logits(prepared(model, images), rule).numpy()
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(
+        predict(path, images),
+        expected,
+        rtol=0,
+        atol=share * np.abs(expected).max(),
+    )
+
+
 def total_size(folder):
     files = pathlib.Path(folder).rglob("*")
     return sum(path.stat().st_size for path in files if path.is_file())

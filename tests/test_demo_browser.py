@@ -1,12 +1,7 @@
-"""The demo's page in a real browser, with real pictures and a real model.
-
-It needs Chromium (Debian: `apt-get install chromium`); the `playwright` package
-drives it and brings none along.
-"""
+"""The demo's page in a real browser, with real pictures and a real model."""
 
 import base64
 import re
-import shutil
 import threading
 
 import numpy as np
@@ -19,18 +14,11 @@ from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.demo.predictor import DemoPredictor
 from dmg_tf.demo.server import DemoServer
 from dmg_tf.predict_model import load_predictor
-from dmg_tf.registry import BACKBONES
 from tests.conftest import PACS
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = pytest.mark.browser
 expect = playwright.expect
 LIMIT = 200_000
 RULES = ["pred_ens", *(f"mask/{domain}" for domain in DOMAINS)]
@@ -52,11 +40,8 @@ PASTE = DROP[: DROP.index("  for (")] + (
 
 
 @pytest.fixture(scope="module")
-def model():
-    with pytest.MonkeyPatch.context() as patch:
-        place = "tests.export_helpers:stub"
-        patch.setitem(BACKBONES._places, "stub", place)
-        yield make("dmg", "stub")
+def model(with_stub):
+    return make("dmg", "stub")
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +54,6 @@ def url(model, tmp_path_factory):
         yield server.url
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as api:
-        # Chromium's sandbox refuses to run as root, which containers do.
-        browser = api.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=30_000
-        )
-        yield browser
-        browser.close()
 
 
 class Watch:

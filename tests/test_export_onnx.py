@@ -14,6 +14,7 @@ from dmg_tf import export
 from dmg_tf.backbones.alexnet import AdaptiveAveragePool
 from dmg_tf.errors import UserError
 from dmg_tf.export_onnx import export_onnx, predict
+from tests import export_helpers
 from tests.conftest import ROOT
 from tests.export_helpers import (
     CLASSES,
@@ -34,13 +35,7 @@ RESULTS = {"class_names": CLASSES}
 
 def assert_predicts(path, model, rule, share=1e-5):
     for batch in (1, 3):
-        images = some_images(batch, SIZE, SIZE)
-        expected = model.logits(prepared(model, images), rule).numpy()
-        assert np.abs(expected).max() > 0.1
-        atol = share * np.abs(expected).max()
-        np.testing.assert_allclose(
-            predict(path, images), expected, rtol=0, atol=atol
-        )
+        export_helpers.assert_predicts(predict, path, model, rule, share, batch)
 
 
 @pytest.mark.parametrize(

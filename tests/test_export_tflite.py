@@ -11,6 +11,7 @@ from dmg_tf import export
 from dmg_tf.errors import UserError
 from dmg_tf.export_calibration import COMPARED, calibration_sample
 from dmg_tf.export_tflite import export_tflite, predict
+from tests import export_helpers
 from tests.conftest import ROOT, write_images
 from tests.export_helpers import (
     CLASSES,
@@ -33,16 +34,7 @@ def images_of_size(batch=3):
 
 
 def assert_predicts(path, model, rule, share=1e-5):
-    """Checks a file's logits on images that the export did not compare."""
-    images = images_of_size()
-    expected = model.logits(prepared(model, images), rule).numpy()
-    assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(
-        predict(path, images),
-        expected,
-        rtol=0,
-        atol=share * np.abs(expected).max(),
-    )
+    export_helpers.assert_predicts(predict, path, model, rule, share)
 
 
 # === Floats ===

@@ -18,7 +18,7 @@ from dmg_tf.data.pipeline import ImageSpec, evaluation_dataset
 from dmg_tf.evaluation import Evaluator
 from dmg_tf.predict_inputs import collect_paths
 from dmg_tf.predict_model import load_predictor
-from dmg_tf.registry import BACKBONES, METHODS
+from dmg_tf.registry import METHODS
 from dmg_tf.training.scoring import dtype_policy
 from tests.conftest import ROOT
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
@@ -32,12 +32,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def with_stub():
-    """A backbone that takes no time to trace."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", "tests.export_helpers:stub")
-        yield
+pytestmark = pytest.mark.usefixtures("with_stub")
 
 
 def with_clear_answers(model):

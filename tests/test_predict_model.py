@@ -12,16 +12,9 @@ from dmg_tf import export
 from dmg_tf.errors import UserError
 from dmg_tf.model_facts import ModelFacts
 from dmg_tf.predict_model import check_model, load_predictor
-from dmg_tf.registry import BACKBONES
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
-
-@pytest.fixture(scope="module", autouse=True)
-def with_stub():
-    """A backbone that takes no time to trace."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", "tests.export_helpers:stub")
-        yield
+pytestmark = pytest.mark.usefixtures("with_stub")
 
 
 def with_results(folder, **changes):

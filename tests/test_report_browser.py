@@ -1,6 +1,4 @@
-"""The report in a real browser; see `test_demo_browser` for what it needs."""
-
-import shutil
+"""The report in a real browser."""
 
 import pytest
 
@@ -8,14 +6,7 @@ from dmg_tf.html.run_report import write_run_report
 from tests.html.runs import write_run
 from tests.test_demo_browser import LUMINANCE
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = pytest.mark.browser
 # Everything with text of its own: its contrast to what is behind it (WCAG),
 # which is mixed where cells are shaded.
 CONTRASTS = """() => {
@@ -40,17 +31,6 @@ CONTRASTS = """() => {
     });
 }"""
 LONG = tuple(f"{name}_{'long' * 12}" for name in "abcde")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as api:
-        # Chromium's sandbox refuses to run as root, which containers do.
-        browser = api.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=30_000
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

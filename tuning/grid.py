@@ -10,7 +10,7 @@ from dmg_tf.data import detect_dataset
 from dmg_tf.data.domains import domain_names
 from dmg_tf.data.folder import pick_domains
 from dmg_tf.errors import UserError
-from dmg_tf.training.run_folder import check_run_dir
+from dmg_tf.training.run_folder import check_run_dir, finished_results
 from tuning.variants import Variant, parse_variant
 
 
@@ -88,11 +88,5 @@ def _planned(
     resolved = config.resolve(dataset)
     run_dir = pathlib.Path(output)
     going_on = check_run_dir(run_dir, resolved, resume=True)
-    finished = going_on and _is_finished(run_dir, resolved)
+    finished = going_on and finished_results(run_dir, resolved) is not None
     return PlannedRun(name, config, finished)
-
-
-def _is_finished(run_dir: pathlib.Path, config: RunConfig) -> bool:
-    # A run that was asked for more epochs since then goes on.
-    epochs = RunConfig.read(run_dir).epochs
-    return (run_dir / "results.json").exists() and epochs == config.epochs

@@ -4,6 +4,7 @@ What is kept is what decoding gives, uint8 pixels at their own size: order and
 augmentation stay as free as without, and batches are the same bit for bit.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -15,8 +16,6 @@ import tensorflow as tf
 
 from dmg_tf.data.decoding import crop, decode
 from dmg_tf.errors import UserError
-
-KINDS = ("none", "memory", "disk")
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9
@@ -185,7 +184,7 @@ class DiskCache(_Decoded):
     def _keep(self, path, image) -> None:
         place = pathlib.Path(self._place(path))
         temporary = place.with_name(f".{uuid.uuid4().hex}")
-        try:
+        with self._writing():
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with open(temporary, "wb") as file:
@@ -194,6 +193,11 @@ class DiskCache(_Decoded):
                 os.replace(temporary, place)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"cannot write the image cache {self.folder}: "
@@ -201,14 +205,9 @@ class DiskCache(_Decoded):
             ) from error
 
     def _free(self):
-        try:
+        with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
-        except OSError as error:
-            raise UserError(
-                f"cannot write the image cache {self.folder}: "
-                f"{error.strerror}; use another --cache-dir, or --cache none"
-            ) from error
         return (
             f"the disk of {self.folder}",
             free,
@@ -234,7 +233,7 @@ def make_cache(kind: str, size: int, folder: str | None = None) -> Files:
     """Returns the cache of a kind.
 
     Args:
-        kind: One of `KINDS`.
+        kind: "none", "memory" or "disk".
         size: Side that images will be resized to; see `decoding.decode`.
         folder: Where a disk cache lives; None for the user's cache folder.
     """

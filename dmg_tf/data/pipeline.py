@@ -78,11 +78,13 @@ class TrainingStream:
                 np.flatnonzero(examples.domain_ids == index)
                 for index in range(num_domains)
             ]
-        # Places that a full batch does not fill are jumped over.
-        used = self.steps_per_epoch * self.batch_size
-        self._turns = [used] if sampling == "pooled" else map(len, groups)
-        self._turns = np.asarray(list(self._turns), np.int64)
         self._sizes = np.asarray([len(group) for group in groups], np.int64)
+        self._turns = self._sizes
+        if sampling == "pooled":
+            # Places that a full batch does not fill are jumped over.
+            self._turns = np.asarray(
+                [self.steps_per_epoch * self.batch_size], np.int64
+            )
         self._starts = np.cumsum([0, *self._sizes[:-1]]).astype(np.int64)
         self._members = np.concatenate(groups).astype(np.int64)
 

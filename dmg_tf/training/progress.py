@@ -4,10 +4,8 @@ import math
 
 import keras
 
-from dmg_tf.evaluation import OVERALL
-from dmg_tf.progress import Bar, print_error
-
-__all__ = ["Bar", "ProgressCallback", "print_error"]
+from dmg_tf.predictions import OVERALL
+from dmg_tf.progress import Bar
 
 
 class ProgressCallback(keras.callbacks.Callback):

@@ -20,17 +20,18 @@ from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.html.run_report import REPORT_NAME, write_run_report
 from dmg_tf.methods.build import build_model
+from dmg_tf.progress import Bar, print_error
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.pictures import first_pictures
-from dmg_tf.training.progress import Bar, ProgressCallback, print_error
+from dmg_tf.training.progress import ProgressCallback
 from dmg_tf.training.run_folder import (
     check_run_dir,
+    finished_results,
     has_checkpoint,
     load_run_model,
-    read_results,
 )
 from dmg_tf.training.schedules import EpochSchedule
 from dmg_tf.training.scoring import (
@@ -215,10 +216,8 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
 
 
 def _finished(run_dir, config) -> RunResult | None:
-    if not (run_dir / "results.json").exists():
-        return None
-    results = read_results(run_dir)
-    if results["config"]["epochs"] != config.epochs:
+    results = finished_results(run_dir, config)
+    if results is None:
         return None
     if not (run_dir / REPORT_NAME).exists():
         write_run_report(run_dir)

@@ -75,6 +75,24 @@ def read_results(run_dir: str | pathlib.Path) -> dict[str, Any]:
         ) from error
 
 
+def finished_results(
+    run_dir: pathlib.Path, config: RunConfig
+) -> dict[str, Any] | None:
+    """Returns the results of a run, or None if it has epochs to go.
+
+    Args:
+        run_dir: The run folder.
+        config: What is asked for; a finished run goes on for more epochs.
+
+    Raises:
+        UserError: If its results can't be read.
+    """
+    if not (run_dir / "results.json").exists():
+        return None
+    results = read_results(run_dir)
+    return results if results["config"]["epochs"] == config.epochs else None
+
+
 def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
     """Returns the selected model of a run folder.
 

@@ -21,9 +21,9 @@ from dmg_tf.evaluation import (
     out_of_domain_rules,
 )
 from dmg_tf.predictions import OUT_OF_DOMAIN, ScoredSplit, write_predictions
+from dmg_tf.progress import Bar
 from dmg_tf.registry import DATASETS
 from dmg_tf.training.files import replacing
-from dmg_tf.training.progress import Bar
 from dmg_tf.training.run_folder import load_run_model, read_results
 
 

@@ -15,7 +15,6 @@ from dmg_tf.data.transforms import normalize, resize
 from dmg_tf.demo.predictor import DemoPredictor
 from dmg_tf.predict_model import load_predictor
 from dmg_tf.predict_stream import predict_stream
-from dmg_tf.registry import BACKBONES
 from dmg_tf.training.scoring import dtype_policy
 from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
@@ -46,16 +45,8 @@ def assert_probs(named, probs):
     assert named["probability"] == pytest.approx(probs.max(), abs=1e-6)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stub():
-    with pytest.MonkeyPatch.context() as patch:
-        place = "tests.export_helpers:stub"
-        patch.setitem(BACKBONES._places, "stub", place)
-        yield
-
-
 @pytest.fixture(scope="module")
-def model():
+def model(with_stub):
     return make("dmg", "stub")
 
 

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf import export
-from dmg_tf.registry import BACKBONES
 from tests.conftest import ROOT
 from tests.export_helpers import CLASSES, DOMAINS, assert_close, make, prepared
 
@@ -33,11 +32,8 @@ rest, remote = load("rest_client"), load("grpc_client")
 
 
 @pytest.fixture(scope="module")
-def model():
-    with pytest.MonkeyPatch.context() as patch:
-        place = "tests.export_helpers:stub"
-        patch.setitem(BACKBONES._places, "stub", place)
-        yield make("dmg", "stub")
+def model(with_stub):
+    return make("dmg", "stub")
 
 
 @pytest.fixture(scope="module")
