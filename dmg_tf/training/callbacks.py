@@ -100,6 +100,8 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch: Gives the learning rate of an epoch counted from 0.
         on_validation: Called with the number of images of each batch.
         on_epoch: Called with the row of the history.
+        writes: Whether to validate and write. Of several machines only the
+            chief does; the others wait for it at their next step.
 
     Attributes:
         history: One dict an epoch: what `history.csv` holds.
@@ -114,6 +116,7 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch,
         on_validation=None,
         on_epoch=None,
+        writes: bool = True,
     ):
         super().__init__()
         self.run_dir = run_dir
@@ -123,6 +126,7 @@ class Keeper(keras.callbacks.Callback):
         self.rate_of_epoch = rate_of_epoch
         self.on_validation = on_validation
         self.on_epoch = on_epoch
+        self.writes = writes
         self.history: list[dict] = []
         self._evaluator = None
         self._writer = None
@@ -167,6 +171,8 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
+        if not self.writes:
+            return
         accuracy = self._validate()
         row = {
             "epoch": epoch + 1,

@@ -16,9 +16,22 @@ from dmg_tf.data.bad_images import find_bad_images
 from dmg_tf.data.cache import make_cache
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
+from dmg_tf.data.service_client import check_service
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
+from dmg_tf.training.distribution import (
+    as_worker,
+    check_batch_size,
+    check_same_epoch,
+    even_batch_size,
+    is_chief,
+    make_strategy,
+    naming_lost_workers,
+    prepare_fit,
+    share,
+    training_dataset,
+)
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
 from dmg_tf.training.optimizers import OPTIMIZERS
@@ -45,13 +58,16 @@ class RunResult:
 
     Attributes:
         run_dir: The run folder.
-        results: What `results.json` holds.
-        model: The selected model.
+        results: What `results.json` holds; empty where this is not the chief.
+        model: The selected model; where this is not the chief, the last one.
+        is_chief: Whether this process wrote the run folder. It is False on all
+            but one of several machines.
     """
 
     run_dir: pathlib.Path
     results: dict[str, Any]
     model: keras.Model
+    is_chief: bool = True
 
 
 def run_training(config: RunConfig, resume: bool = False) -> RunResult:
@@ -69,18 +85,35 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
     Raises:
         UserError: For anything the user can mend. A run folder that this call
             made and that holds no checkpoint yet is removed again.
+        WorkerLost: If another machine of the run is gone.
     """
     begin = time.perf_counter()
     dataset = detect_dataset(config.dataset, config.data)
     config = config.resolve(dataset)
+    strategy = make_strategy(config.strategy)
+    check_batch_size(strategy, config.batch_size)
+    with as_worker(strategy), naming_lost_workers(strategy):
+        return _run(config, strategy, resume, begin)
+
+
+def _run(config, strategy, resume, begin) -> RunResult:
     run_dir = pathlib.Path(config.output)
+    chief = is_chief(strategy)
     going_on = check_run_dir(run_dir, config, resume)
-    if going_on:
-        finished = _finished(run_dir, config)
-        if finished:
-            return finished
+    finished = _finished(run_dir, config) if going_on else None
+    # None writes before all have looked.
+    share(strategy, 0)
+    if finished:
+        return dataclasses.replace(finished, is_chief=chief)
 
     data = load_data(config)
+    if config.data_service:
+        check_service(config.data_service, data.train.paths)
+        print_error(
+            f"note: the data service at {config.data_service} prepares the "
+            "training images; with more than one of its workers the order of "
+            "the batches, and so the result, is not repeatable"
+        )
     for note in data.notes:
         print_error(f"note: {note}")
     bad_images = {}
@@ -88,15 +121,17 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
         data, bad_images = _without_bad_images(data)
 
     with dtype_policy(config.precision):
-        model = make_model(config, data)
+        with strategy.scope():
+            model = make_model(config, data)
         weights = _load_weights(model, config)
         try:
-            _prepare_run_dir(run_dir, config, weights)
+            if chief:
+                _prepare_run_dir(run_dir, config, weights)
             return _train_and_score(
-                model, config, data, run_dir, bad_images, begin
+                model, config, data, run_dir, bad_images, begin, strategy
             )
         except BaseException:
-            if not going_on and not has_checkpoint(run_dir):
+            if chief and not going_on and not has_checkpoint(run_dir):
                 remove_folder(run_dir)
             raise
 
@@ -118,31 +153,34 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
     )
 
 
-def _train_and_score(model, config, data, run_dir, bad_images, begin):
+def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
     spec = image_spec(model, config)
     images = _filled_cache(config, data)
     stream = TrainingStream(
         data.train,
         spec,
-        config.batch_size,
+        even_batch_size(strategy, config.batch_size, len(data.train)),
         config.seed,
         config.sampling,
         len(data.source_domains),
-        images,
+        images if config.cache == "disk" or not config.data_service else None,
+        config.data_service,
     )
     schedule = EpochSchedule(
         config.learning_rate, config.schedule, stream.steps_per_epoch
     )
-    model.compile(
-        optimizer=OPTIMIZERS[config.optimizer](
-            schedule,
-            l2=config.weight_decay,
-            mask_rate_ratio=config.resolved_mask_learning_rate
-            / config.learning_rate,
-        ),
-        jit_compile=config.jit,
-    )
-    model.optimizer.build(model.trainable_variables)
+    with strategy.scope():
+        model.compile(
+            optimizer=OPTIMIZERS[config.optimizer](
+                schedule,
+                l2=config.weight_decay,
+                mask_rate_ratio=config.resolved_mask_learning_rate
+                / config.learning_rate,
+            ),
+            jit_compile=config.jit,
+        )
+        model.optimizer.build(model.trainable_variables)
+    prepare_fit(model)
 
     timer = Timer(stream.batch_size)
     keeper = Keeper(
@@ -151,11 +189,13 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         data.source_domains,
         timer,
         lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
+        writes=is_chief(strategy),
     )
     keeper.set_model(model)
     done = keeper.restore()
+    check_same_epoch(strategy, done, run_dir)
     steps = stream.steps_per_epoch
-    _print_plan(model, config, data, done)
+    _print_plan(model, config, data, done, strategy)
     if done < config.epochs:
         with Bar(
             "training", steps * config.epochs, "steps", steps * done
@@ -168,7 +208,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
                 data.train.paths, stream, model, data.validation.paths
             ):
                 model.fit(
-                    stream.dataset(done * steps),
+                    training_dataset(strategy, stream, done * steps),
                     epochs=config.epochs,
                     initial_epoch=done,
                     steps_per_epoch=steps,
@@ -176,6 +216,9 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
                     callbacks=[StopOnBadLoss(), timer, keeper, progress],
                     verbose=0,
                 )
+    if not is_chief(strategy):
+        share(strategy, 0)  # the chief is done
+        return RunResult(run_dir, {}, model, is_chief=False)
     best = keeper.best
     model.load_weights(run_dir / "model.keras")
     results = {
@@ -199,6 +242,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         "notes": list(data.notes),
     }
     write_json(run_dir / "results.json", results)
+    share(strategy, 0)
     return RunResult(run_dir, results, model)
 
 
@@ -270,7 +314,7 @@ def _without_bad_images(data: DomainData):
     return data, bad
 
 
-def _print_plan(model, config, data, done) -> None:
+def _print_plan(model, config, data, done, strategy) -> None:
     counts = data.counts()
     sources = ", ".join(
         f"{name} {count}" for name, count in counts["train"].items()
@@ -287,6 +331,12 @@ def _print_plan(model, config, data, done) -> None:
     )
     if model.domain_masks:
         print_error(f"masks on the input of {', '.join(model.domain_masks)}")
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1:
+        print_error(
+            f"{replicas} devices share each batch of {config.batch_size}, "
+            f"{config.batch_size // replicas} images a device"
+        )
     if done:
         print_error(f"resumed after epoch {done} of {config.epochs}")
 
