@@ -138,7 +138,9 @@ class _LocalReplicas:
 
     def __init__(self, strategy):
         self._strategy = strategy
-        self.count = len(strategy.extended.worker_devices)
+        self.count = 1
+        if strategy.num_replicas_in_sync > 1:
+            self.count = len(strategy.extended.worker_devices)
         self._rows = 0
 
     def step(self, function):

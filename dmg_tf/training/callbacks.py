@@ -36,7 +36,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
     def _check(self, logs):
         if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
+            step = int(self.model.optimizer.iterations.numpy())
             raise UserError(
                 f"the loss is {float(logs['loss'])} at step {step}: training "
                 "has diverged; the last checkpoint is kept. Try a smaller "

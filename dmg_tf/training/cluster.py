@@ -69,6 +69,13 @@ def read_cluster(environment: Mapping[str, str] | None = None) -> Cluster:
                 f"TF_CONFIG names the job {job!r}; a run has workers only, at "
                 f"most one of them called chief, as in {_EXAMPLE}"
             )
+    for address in (a for job in _JOBS for a in addresses.get(job, ())):
+        host, _, port = str(address).rpartition(":")
+        if not host or not port.isdecimal():
+            raise UserError(
+                f"TF_CONFIG has the address {address!r}; expected HOST:PORT, "
+                f"as in {_EXAMPLE}"
+            )
     names = tuple(
         f"{job}/{index}"
         for job in _JOBS

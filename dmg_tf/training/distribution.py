@@ -5,6 +5,7 @@ takes its rows of it, and what is random depends on the row, not the device.
 """
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -15,8 +16,9 @@ from tensorflow.python.eager import context
 
 from dmg_tf.data.pipeline import Shard, TrainingStream
 from dmg_tf.errors import UserError, WorkerLost
-from dmg_tf.progress import be_silent, print_error
+from dmg_tf.progress import be_silent
 from dmg_tf.training.cluster import Cluster, read_cluster
+from dmg_tf.training.rendezvous import meet
 
 # Machines of a job may start minutes apart; a name that is never answered
 # would otherwise be waited for without end.
@@ -53,7 +55,14 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     if not gpus:
         _split_cpu()
     devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in devices))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    # One for the whole process: a second one would number its collective
+    # operations as the first one does, and the two would be mixed up.
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _split_cpu() -> None:
@@ -79,33 +88,31 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     text = os.environ.get(_WAIT_VARIABLE, str(_WAIT_SECONDS))
     if not text.isdigit() or int(text) < 1:
         raise UserError(f"{_WAIT_VARIABLE} must be a number, got {text!r}")
-    # The strategy would take these services' defaults: to wait for ever.
+    meet(cluster, float(text))
+    # As the strategy would do it, but for the time.
     jobs = {}
     for worker in cluster.names:
         job = worker.partition("/")[0]
         jobs[job] = jobs.get(job, 0) + 1
+    messages = context.coordination_config_pb2
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:{}/replica:0/task:{}".format(
             *cluster.names[0].split("/")
         ),
-        cluster_register_timeout_in_ms=int(text) * 1000,
         heartbeat_timeout_in_ms=_HEARTBEAT_SECONDS * 1000,
         coordinated_jobs=[
-            context.coordination_config_pb2.CoordinatedJob(name=job, num_tasks=count)
+            messages.CoordinatedJob(name=job, num_tasks=count)
             for job, count in jobs.items()
         ],
     )
-    if cluster.is_chief:
-        print_error(f"waiting for {', '.join(cluster.addresses)}")
     # TensorFlow takes SIGTERM for a notice of preemption, and lives on.
     before = signal.getsignal(signal.SIGTERM)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"cannot reach all workers of TF_CONFIG "
-            f"({', '.join(cluster.addresses)}) within {text} seconds: "
+            f"cannot connect the workers {', '.join(cluster.addresses)}: "
             f"{str(error).splitlines()[0]}"
         ) from error
     with contextlib.suppress(ValueError):  # not in the main thread

@@ -143,7 +143,7 @@ def naming_bad_images(paths, stream=None, model=None, more_paths=()):
         order = []
         if stream is not None:
             # Most likely among the batches that were being prepared.
-            first = int(model.optimizer.iterations)
+            first = int(model.optimizer.iterations.numpy())
             for step in range(first, first + 4):
                 order += [
                     stream.examples.paths[i]
