@@ -11,7 +11,8 @@ _PROBE_SECONDS = 30
 # What TensorFlow decodes by itself. All else needs Python in the process that
 # decodes, which a worker of the service does not have.
 _SUFFIXES = (".jpg", ".jpeg", ".png")
-NOT_DECODABLE = "not decodable by the data service"
+# What a graph says of such a file, with its name behind.
+NOT_DECODABLE = "neither JPEG nor PNG: "
 
 
 def parse_address(text: str, flag: str = "--data-service") -> tuple[str, int]:
@@ -32,8 +33,9 @@ def parse_address(text: str, flag: str = "--data-service") -> tuple[str, int]:
 def check_reachable(address: str, flag: str = "--data-service") -> None:
     """Raises UserError unless something listens at a dispatcher's address."""
     try:
+        host, port = parse_address(address, flag)
         socket.create_connection(
-            parse_address(address, flag), _CONNECT_SECONDS
+            (host.strip("[]"), port), _CONNECT_SECONDS
         ).close()
     except OSError as error:
         raise UserError(
@@ -55,16 +57,27 @@ def check_service(address: str, paths) -> None:
     """
     for path in paths:
         if os.path.splitext(path)[1].lower() not in _SUFFIXES:
-            raise UserError(
-                f"--data-service decodes JPEG and PNG alone, got {path}; "
-                "convert it, or train without --data-service"
-            )
+            raise UserError(not_for_service(path))
     check_reachable(address)
     if not _has_worker(address):
         raise UserError(
             f"the data service at {address} has no worker; start one with "
             f"python -m dmg_tf.data.service worker --dispatcher {address}"
         )
+
+
+def not_for_service(path: str) -> str:
+    """Returns what to say of an image that a service can't decode."""
+    return (
+        f"--data-service decodes JPEG and PNG alone, got {path}; convert it, "
+        "or train without --data-service"
+    )
+
+
+def undecodable_path(error: Exception) -> str | None:
+    """Returns the file that a service could not decode, if it was that."""
+    _, found, rest = str(error).partition(NOT_DECODABLE)
+    return rest.splitlines()[0].strip("] \"'") if found else None
 
 
 def _has_worker(address: str) -> bool:

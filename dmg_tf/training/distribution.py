@@ -141,6 +141,16 @@ def check_batch_size(strategy, batch_size: int) -> None:
         )
 
 
+def check_jit(strategy, jit: bool) -> None:
+    """Raises UserError where XLA is asked for on several devices."""
+    if jit and strategy.num_replicas_in_sync > 1:
+        raise UserError(
+            "--jit works on one device: Keras compiles the step of all "
+            f"{strategy.num_replicas_in_sync} as one, which XLA can't; leave "
+            "it out, or use --strategy one"
+        )
+
+
 def even_batch_size(strategy, batch_size: int, num_examples: int) -> int:
     """Returns the batch size, or what all replicas can share of few images.
 
@@ -198,7 +208,9 @@ def prepare_fit(model: keras.Model) -> None:
     Before the first step `fit` averages a batch over the replicas, to build
     the model by it. That takes a batch from the stream, and fails over several
     machines, which can't average a dict; the model is built already. There
-    `fit` also reduces the logs over their first axis, which scalars lack.
+    `fit` also reduces the logs over their first axis, which scalars lack. And
+    loss scaling takes the step where the first replica's gradients are finite,
+    whatever the others' are.
 
     Args:
         model: Compiled, its optimizer built.
@@ -206,6 +218,10 @@ def prepare_fit(model: keras.Model) -> None:
     if model._distribute_strategy is None:
         return
     model._maybe_symbolic_build = lambda *args, **kwargs: None
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        model.optimizer.check_finite = functools.partial(
+            _finite_everywhere, model.optimizer.check_finite
+        )
     if not _over_machines(model._distribute_strategy):
         return
     train_step = model.train_step
@@ -215,6 +231,11 @@ def prepare_fit(model: keras.Model) -> None:
         return {name: tf.reshape(value, [1]) for name, value in logs.items()}
 
     model.train_step = train_step_with_axis
+
+
+def _finite_everywhere(check_finite, gradients):
+    bad = tf.cast(tf.logical_not(check_finite(gradients)), tf.float32)
+    return tf.distribute.get_replica_context().all_reduce("SUM", bad) == 0
 
 
 def share(strategy, number: int) -> list[int]:

@@ -23,6 +23,7 @@ from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.distribution import (
     as_worker,
     check_batch_size,
+    check_jit,
     check_same_epoch,
     even_batch_size,
     is_chief,
@@ -92,6 +93,7 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
     config = config.resolve(dataset)
     strategy = make_strategy(config.strategy)
     check_batch_size(strategy, config.batch_size)
+    check_jit(strategy, config.jit)
     with as_worker(strategy), naming_lost_workers(strategy):
         return _run(config, strategy, resume, begin)
 

@@ -1,5 +1,6 @@
 """One device and two end with the same weights and the same predictions."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -120,6 +121,34 @@ def test_batch_normalisation_averages_its_running_statistics():
             np.testing.assert_allclose(copy, expected, rtol=1e-5)
 
 
+def test_no_replica_steps_when_one_overflows(small):
+    """Each must know of the others' gradients before it decides."""
+    strategy = make_strategy("mirrored")
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = make(strategy, "dmg", small)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    before = [w.numpy() for w in model.trainable_weights]
+    inputs, labels = random_batch(batch=4, domains=2)
+
+    def step(bad):
+        images = inputs["image"].copy()
+        images[bad] = np.inf
+        batches = tf.data.Dataset.from_tensor_slices(
+            ({**inputs, "image": images}, labels)
+        ).batch(2)
+        data = strategy.distribute_datasets_from_function(lambda _: batches)
+        model.fit(data, steps_per_epoch=1, verbose=0, shuffle=False)
+        return [w.numpy() for w in model.trainable_weights]
+
+    for bad in (3, 0):  # a row of the second replica, and of the first
+        for start, weight in zip(before, step([bad]), strict=True):
+            np.testing.assert_array_equal(start, weight)
+    for start, weight in zip(before, step([]), strict=True):
+        assert np.all(np.isfinite(weight)) and not np.array_equal(start, weight)
+
+
 def test_evaluation_on_two_devices_counts_each_image_once(small):
     inputs, labels = random_batch(batch=11, domains=2)
     dataset = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4)
@@ -163,6 +192,13 @@ def test_batch_that_cannot_be_shared(tiny_folder, tmp_path, capsys):
     assert "all 2 devices together" in line
     assert "got 5" in line and "try 6" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_several_devices_take_no_xla(tiny_folder, tmp_path, capsys):
+    argv = command(tiny_folder, tmp_path / "run", "--strategy", "mirrored")
+    assert train.main([*argv, "--backbone", "resnet18", "--jit"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--jit" in line and "--strategy one" in line
 
 
 def test_few_images_are_shared_evenly():
