@@ -21,20 +21,22 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
 from dmg_tf.training.distribution import (
-    as_worker,
     check_batch_size,
     check_jit,
-    check_same_epoch,
     even_batch_size,
-    is_chief,
     make_strategy,
-    naming_lost_workers,
     prepare_fit,
-    share,
     training_dataset,
 )
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
+from dmg_tf.training.machines import (
+    as_worker,
+    check_same_epoch,
+    is_chief,
+    naming_lost_workers,
+    share,
+)
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.progress import Bar, ProgressCallback, print_error
 from dmg_tf.training.run_folder import (

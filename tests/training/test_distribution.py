@@ -13,17 +13,19 @@ from dmg_tf.evaluation import Evaluator
 from dmg_tf.layers.batch_norm import FusedBatchNorm
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
-from dmg_tf.training import distribution
+from dmg_tf.training import machines
 from dmg_tf.training.distribution import (
     check_batch_size,
-    check_same_epoch,
     even_batch_size,
-    is_chief,
     make_strategy,
-    naming_lost_workers,
     prepare_fit,
-    share,
     training_dataset,
+)
+from dmg_tf.training.machines import (
+    check_same_epoch,
+    is_chief,
+    naming_lost_workers,
+    share,
 )
 from dmg_tf.training.optimizers import OPTIMIZERS
 from tests.helpers import random_batch
@@ -225,7 +227,7 @@ def test_multi_worker_needs_to_know_the_workers(monkeypatch):
 
 
 def test_workers_that_see_other_checkpoints(monkeypatch):
-    monkeypatch.setattr(distribution, "share", lambda *_: [2, 0])
+    monkeypatch.setattr(machines, "share", lambda *_: [2, 0])
     with pytest.raises(UserError, match="one folder that all workers share"):
         check_same_epoch(make_strategy("one"), 2, "runs/x")
 
