@@ -85,7 +85,7 @@ def read_cluster(environment: Mapping[str, str] | None = None) -> Cluster:
     if own not in names:
         raise UserError(
             f"TF_CONFIG calls this process {own}, and its cluster has "
-            f"{', '.join(names)}; expected e.g. {_EXAMPLE}"
+            f"{', '.join(names) or 'no workers'}; expected e.g. {_EXAMPLE}"
         )
     return Cluster(
         tuple(a for job in _JOBS for a in addresses.get(job, ())),

@@ -63,9 +63,15 @@ def _split_cpu() -> None:
     device = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(device):
         return
-    tf.config.set_logical_device_configuration(
-        device, [tf.config.LogicalDeviceConfiguration()] * int(text)
-    )
+    try:
+        tf.config.set_logical_device_configuration(
+            device, [tf.config.LogicalDeviceConfiguration()] * int(text)
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"{_CPU_VARIABLE} comes too late: TensorFlow has computed "
+            "something in this process already"
+        ) from error
 
 
 def check_batch_size(strategy, batch_size: int) -> None:

@@ -33,6 +33,7 @@ def test_a_chief_comes_first():
         (config({"ps": ["a:1"]}), "the job 'ps'"),
         (config({"worker": ["a:1"]}, type="worker", index=1), "worker/1"),
         (config({"worker": ["a:1"]}), "calls this process None/None"),
+        (config({"worker": []}, type="worker", index=0), "no workers"),
         (config({"worker": ["a"]}, type="worker", index=0), "HOST:PORT"),
     ],
 )
