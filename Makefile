@@ -41,8 +41,8 @@ smoke: setup
 	$(BIN)/python evaluate.py runs/smoke
 	$(BIN)/python -m tests.smoke runs/smoke
 	$(BIN)/python -m dmg_tf.data.shapes --root runs/smoke/images
-	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/sketch --csv runs/smoke/predictions.csv
-	$(BIN)/python -m dmg_tf.data.check runs/smoke/images --fast
+	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/*/sketch --csv runs/smoke/predictions.csv
+	$(BIN)/python -m dmg_tf.data.check runs/smoke/images/* --fast
 
 # The tables of benchmarks/README.md. PACS is read from DATA where it is given;
 # TORCH is a Python that has PyTorch and torchvision, to compare with.

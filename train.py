@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         from dmg_tf.training.run import run_training
 
         result = run_training(config, resume=args.resume)
+        if not result.is_chief:
+            return 0  # the chief tells it all
         if args.export:
             from dmg_tf.export import export_run
 
@@ -52,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             export_run(result.run_dir, saved_model, replace=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; --resume goes on with it", file=sys.stderr)
         return 130

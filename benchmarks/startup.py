@@ -79,9 +79,9 @@ def first_step(begin: float, argv) -> dict[str, float]:
         from dmg_tf.training import callbacks, run
 
         mark()
-        mark_end_of(run, "load_data")
+        mark_end_of(run, "usable_data")
         mark_end_of(run, "make_model")
-        mark_end_of(run, "_load_weights")
+        mark_end_of(run, "load_initial_weights")
         fit = run.keras.Model.fit
 
         def timed_fit(*args, **kwargs):

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
+from dmg_tf.data.service_client import parse_address
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS, unknown_name
 
@@ -98,7 +99,7 @@ class RunConfig:
     )
     meta_learning_rate: float = _flag("metareg: rate of the regulariser", 0.01)
     epochs: int | None = _flag("passes over the source images")
-    batch_size: int | None = _flag("images a step")
+    batch_size: int | None = _flag("images a step, on all devices together")
     image_size: int | None = _flag("side of the square input, pixels")
     optimizer: str = _flag(
         "adam (paper) or sgd with momentum 0.9",
@@ -154,6 +155,19 @@ class RunConfig:
         names=lambda: ("float32", "mixed_bfloat16", "mixed_float16"),
     )
     jit: bool = _flag("compile the step with XLA", False)
+    strategy: str = _flag(
+        "devices to train on: one, mirrored (all GPUs of this machine), "
+        "multi_worker (the machines in TF_CONFIG, see docs/scaling.md); auto "
+        "takes what there is. A batch is shared out among them",
+        "auto",
+        names=lambda: ("auto", "one", "mirrored", "multi_worker"),
+    )
+    data_service: str | None = _flag(
+        "tf.data service that prepares the training images, HOST:PORT of its "
+        "dispatcher (see docs/scaling.md). With more than one of its workers "
+        "the order of the batches is not repeatable",
+        metavar="ADDRESS",
+    )
     seed: int = _flag("seed of split, order, augmentation, weights, masks", 0)
     output: str | None = _flag(
         "run folder (default: runs/<dataset>-<target>-<method>-<backbone>-"
@@ -210,6 +224,14 @@ class RunConfig:
         _in_range(self, "batch_size", 1)
         _in_range(self, "image_size", 32)
         _in_range(self, "seed", 0, 2**31 - 1)
+        if self.data_service is not None:
+            parse_address(self.data_service)
+        if self.data_service is not None and self.cache == "memory":
+            raise UserError(
+                "--cache memory keeps images in this process, where the "
+                "workers of --data-service can't see them; use --cache disk "
+                "in a folder that all of them share, or --cache none"
+            )
         for name in ("siou_weight", "sparsity_weight", "weight_decay"):
             _in_range(self, name, 0.0)
         for name in (

@@ -18,7 +18,8 @@ class Evaluator:
     """Predicts whole datasets by several rules, each image exactly once.
 
     The compiled step is made once and serves every call, so validation after
-    each epoch costs no new trace.
+    each epoch costs no new trace. A model made under a strategy predicts on all
+    replicas of this machine; no other machine has a part in it.
 
     Args:
         model: A `DomainModel`.
@@ -31,6 +32,7 @@ class Evaluator:
         self.model = model
         self.rules = tuple(rules)
         self._steps = {}
+        self._replicas = _LocalReplicas(model.distribute_strategy)
 
     def __call__(
         self, dataset: tf.data.Dataset, on_batch: Callable | None = None
@@ -49,7 +51,7 @@ class Evaluator:
         found, labels, domain_ids = [], [], []
         for inputs, batch_labels in dataset:
             batch = step(inputs["image"], inputs["domain_ids"])
-            found.append({rule: value.numpy() for rule, value in batch.items()})
+            found.append({rule: np.asarray(v) for rule, v in batch.items()})
             labels.append(batch_labels.numpy())
             domain_ids.append(inputs["domain_ids"].numpy())
             if on_batch:
@@ -78,8 +80,12 @@ class Evaluator:
                 tf.TensorSpec((None, *size), spec["image"].dtype),
                 tf.TensorSpec((None,), spec["domain_ids"].dtype),
             ]
-            self._steps[size] = tf.function(
-                self._predict, input_signature=signature, autograph=False
+            self._steps[size] = (
+                tf.function(
+                    self._predict, input_signature=signature, autograph=False
+                )
+                if self._replicas.count == 1
+                else self._replicas.step(self._predict)
             )
         return self._steps[size]
 
@@ -93,6 +99,63 @@ class Evaluator:
                 tf.nn.softmax(logits[rule]), axis=-1
             )
         return found
+
+
+class _LocalReplicas:
+    """Shares a batch out among the replicas of this machine.
+
+    Args:
+        strategy: The model's.
+    """
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+        self.count = 1
+        if strategy.num_replicas_in_sync > 1:
+            self.count = len(strategy.extended.worker_devices)
+        self._rows = 0
+
+    def step(self, function):
+        """Compiles a function of (images, domain_ids) for all replicas.
+
+        Returns:
+            A function of the same, which returns {rule: int32 [B]}.
+        """
+
+        @tf.function(autograph=False)
+        def run(images, domain_ids):
+            return self._strategy.run(function, args=(images, domain_ids))
+
+        def step(images, domain_ids):
+            count = len(domain_ids)
+            found = run(*self._shared_out(images, domain_ids, count))
+            return {
+                rule: np.concatenate(
+                    self._strategy.experimental_local_results(value)
+                )[:count]
+                for rule, value in found.items()
+            }
+
+        return step
+
+    def _shared_out(self, images, domain_ids, count):
+        # Filled up to the size of the batches before with copies of the last
+        # image, which are dropped again: a replica can't work on none, and
+        # every new size would be traced anew.
+        even = -(-count // self.count) * self.count
+        self._rows = max(self._rows, even)
+        rows = tf.minimum(tf.range(self._rows), count - 1)
+        return tuple(
+            self._per_replica(tf.split(tf.gather(part, rows), self.count))
+            for part in (images, domain_ids)
+        )
+
+    def _per_replica(self, parts):
+        # Asked for this machine's replicas alone, in their order.
+        parts = iter(parts)
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda replica: next(parts)
+        )
 
 
 def out_of_domain_rules(rules: Sequence[str]) -> tuple[str, ...]:

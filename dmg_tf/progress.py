@@ -7,6 +7,13 @@ import rich.progress
 
 # Logs that nobody watches are written in whole lines, and not too many.
 _QUIET_SECONDS = 30.0
+_silent = False
+
+
+def be_silent(silent: bool = True) -> None:
+    """Shows no bar and prints no line from now on; another process does."""
+    global _silent
+    _silent = silent
 
 
 class Bar:
@@ -36,7 +43,7 @@ class Bar:
             transient=True,
             refresh_per_second=4,
             speed_estimate_period=120.0,
-            disable=not self._console.is_terminal,
+            disable=_silent or not self._console.is_terminal,
         )
         self._title, self._unit = title, unit
         self._total, self._done, self._first = total, done, done
@@ -72,7 +79,7 @@ class Bar:
 
     def print(self, text: str) -> None:
         """Prints a line above the bar."""
-        if self._console.is_terminal:
+        if self._console.is_terminal and not _silent:
             self._progress.console.print(text, highlight=False, markup=False)
         else:
             print_error(text)
@@ -80,6 +87,8 @@ class Bar:
 
 def print_error(text: str) -> None:
     """Prints a line on the error stream, at once."""
+    if _silent:
+        return
     rich.console.Console(stderr=True, soft_wrap=True).print(
         text, highlight=False, markup=False
     )

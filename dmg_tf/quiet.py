@@ -35,7 +35,9 @@ def quiet_start():
     Everything else is passed on when the block ends, and all of it where an
     NVIDIA device is present: there, a word about CUDA is news.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Where there are several machines, a lost one is told in a line of ours.
+    level = "3" if os.environ.get("TF_CONFIG") else "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as caught:

@@ -14,6 +14,7 @@ from dmg_tf.backbones.blocks import (
     uniform_bias,
     uniform_by_fan_in,
 )
+from dmg_tf.layers.replica_random import RowDropout
 
 # Paper, Sec. 4.1: the inputs of the three fully connected layers.
 MASK_SITES = ("classifier.1", "classifier.4", "classifier.6")
@@ -89,9 +90,7 @@ def alexnet(spec: NetworkSpec) -> Backbone:
     def dropout(x, name):
         if not spec.dropout:
             return x
-        return keras.layers.Dropout(
-            0.5, seed=place_seed(name, spec.seed), name=name
-        )(x)
+        return RowDropout(0.5, seed=place_seed(name, spec.seed), name=name)(x)
 
     inputs = x = keras.Input((None, None, 3))
     for index, filters, kernel, stride, pixels, pooled in _CONVOLUTIONS:

@@ -14,7 +14,7 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.data.decoding import crop, decode
+from dmg_tf.data.decoding import check_without_pillow, crop, decode
 from dmg_tf.errors import UserError
 
 # Of the free memory or disk space, this share may be used.
@@ -27,10 +27,13 @@ class Files:
 
     Args:
         size: Side that images will be resized to; see `decoding.decode`.
+        pillow: Whether graphs may call Pillow, which ties them to this
+            process; without it they take JPEG and PNG alone.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, pillow: bool = True):
         self.size = size
+        self.pillow = pillow
 
     def fill(self, paths, on_progress=None) -> None:
         """Prepares for these files; here there is nothing to prepare."""
@@ -54,7 +57,9 @@ class Files:
 
         def read(index, window=None):
             contents = tf.io.read_file(names[index])
-            return decode(contents, self.size, window)
+            if not self.pillow:
+                check_without_pillow(contents, names[index])
+            return decode(contents, self.size, window, self.pillow)
 
         return read
 

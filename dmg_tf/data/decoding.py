@@ -6,6 +6,8 @@ import numpy as np
 import PIL.Image
 import tensorflow as tf
 
+from dmg_tf.data.service_client import NOT_DECODABLE
+
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which skips most of the
 # work, as long as what is left is this many times larger than asked for. The
 # resized image then differs by about a third of a grey level on average. Sides
@@ -14,7 +16,7 @@ _SPARE = 3
 _RATIOS = (2, 4, 8)
 
 
-def decode(contents, size: int | None = None, window=None):
+def decode(contents, size: int | None = None, window=None, pillow: bool = True):
     """Decodes an image file, or a part of it, to RGB.
 
     JPEG and PNG are decoded by TensorFlow, all else (BMP, GIF's first frame,
@@ -29,6 +31,7 @@ def decode(contents, size: int | None = None, window=None):
         window: (shape int32 [2]) -> int32 [4]; given height and width, returns
             top, left, height and width of the part that is needed. Of a JPEG
             only that part is decoded.
+        pillow: Whether Pillow may be asked; see `check_without_pillow`.
 
     Returns:
         uint8 [H, W, 3].
@@ -52,11 +55,8 @@ def decode(contents, size: int | None = None, window=None):
         return crop(image, window)
 
     image = tf.case(
-        [
-            (is_jpeg(contents), jpeg),
-            (tf.strings.substr(contents, 0, 4) == b"\x89PNG", png),
-        ],
-        default=other,
+        [(is_jpeg(contents), jpeg), (is_png(contents), png)],
+        default=other if pillow else png,
     )
     image.set_shape([None, None, 3])
     return image
@@ -65,6 +65,22 @@ def decode(contents, size: int | None = None, window=None):
 def is_jpeg(contents):
     """Returns whether a file's bytes begin as a JPEG's do; bool scalar."""
     return tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
+
+
+def is_png(contents):
+    """Returns whether a file's bytes begin as a PNG's do; bool scalar."""
+    return tf.strings.substr(contents, 0, 4) == b"\x89PNG"
+
+
+def check_without_pillow(contents, path) -> None:
+    """Makes a graph fail on what TensorFlow can't decode by itself.
+
+    Args:
+        contents: string scalar, the file's bytes.
+        path: string scalar, the file's name for the error.
+    """
+    known = tf.logical_or(is_jpeg(contents), is_png(contents))
+    tf.debugging.Assert(known, [NOT_DECODABLE, path])
 
 
 def decode_jpeg(contents, size: int | None = None, window=None):

@@ -13,11 +13,13 @@ import tensorflow as tf
 from dmg_tf.data.augment import AUGMENTATIONS, NUM_RANDOM, Plain
 from dmg_tf.data.cache import Files
 from dmg_tf.data.examples import Examples
+from dmg_tf.data.service_client import from_service
 from dmg_tf.data.transforms import normalize
 
 # Nothing in these graphs is written as Python's `if` or `while`, and turning
 # that into operations would take seconds at each start.
 _as_written = tf.autograph.experimental.do_not_convert
+_WITHOUT_END = np.iinfo(np.int64).max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,21 @@ class ImageSpec:
     augment: str = "none"
 
 
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Which rows of each batch a machine prepares, and in how many pieces.
+
+    Attributes:
+        worker: Number of the machine, from 0.
+        workers: Number of machines; each takes equally many rows.
+        replicas: Devices of all machines; a piece is what one of them takes.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+
 class TrainingStream:
     """Shuffled, augmented batches of source images, without end.
 
@@ -49,6 +66,8 @@ class TrainingStream:
         sampling: "pooled" or "balanced".
         num_domains: Number of source domains.
         images: Where decoded images come from; None decodes the files.
+        service: HOST:PORT of a `tf.data` service that prepares the batches.
+            None prepares them in this process.
 
     Attributes:
         steps_per_epoch: Full batches in one pass.
@@ -64,13 +83,15 @@ class TrainingStream:
         sampling: str = "pooled",
         num_domains: int = 1,
         images: Files | None = None,
+        service: str | None = None,
     ):
         self.examples = examples
         self.spec = spec
+        self.service = service
         self.seed = seed
         self.batch_size = min(batch_size, len(examples))
         self.steps_per_epoch = len(examples) // self.batch_size
-        self.images = images or Files(spec.size)
+        self.images = images or Files(spec.size, pillow=service is None)
         if sampling == "pooled":
             groups = [np.arange(len(examples))]
         else:
@@ -88,28 +109,37 @@ class TrainingStream:
         self._starts = np.cumsum([0, *self._sizes[:-1]]).astype(np.int64)
         self._members = np.concatenate(groups).astype(np.int64)
 
-    def dataset(self, start_step: int = 0) -> tf.data.Dataset:
+    def dataset(
+        self, start_step: int = 0, shard: Shard | None = None
+    ) -> tf.data.Dataset:
         """Returns the batches from a step on, without end.
 
         Args:
             start_step: Steps that were taken already.
+            shard: Which part of each batch to prepare; None for the whole. The
+                batch size must be a multiple of its replicas.
 
         Returns:
             Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32
-            [B]}, labels int32 [B]).
+            [B]}, labels int32 [B]). With a shard B is a replica's part; those
+            of the machine's replicas follow each other.
         """
-        return (
-            tf.data.Dataset.range(
-                start_step * self.batch_size, np.iinfo(np.int64).max
-            )
+        shard = shard or Shard()
+        batches = (
+            self._places(start_step, shard)
             .map(
                 self.loader(),
                 num_parallel_calls=tf.data.AUTOTUNE,
                 deterministic=True,
             )
-            .batch(self.batch_size, drop_remainder=True)
-            .prefetch(tf.data.AUTOTUNE)
+            .batch(self.batch_size // shard.replicas, drop_remainder=True)
         )
+        if self.service is not None:
+            batches = batches.apply(from_service(self.service))
+        batches = batches.prefetch(tf.data.AUTOTUNE)
+        # Said to be endless, it need not be asked at each step, on all
+        # machines, whether there is more.
+        return batches.repeat() if shard.replicas > 1 else batches
 
     def loader(self):
         """Returns how to load what stands at a place of the endless stream.
@@ -137,6 +167,30 @@ class TrainingStream:
             )
 
         return load
+
+    def _places(self, start_step: int, shard: Shard) -> tf.data.Dataset:
+        """Returns the places of the rows that a machine prepares, in order."""
+        rows = self.batch_size // shard.workers
+        first = shard.worker * rows
+        if self.service is not None:
+            # The service deals out the numbers of the source: whole steps.
+            return tf.data.Dataset.range(start_step, _WITHOUT_END).flat_map(
+                _as_written(
+                    lambda step: tf.data.Dataset.range(rows).map(
+                        _as_written(
+                            lambda row: step * self.batch_size + first + row
+                        )
+                    )
+                )
+            )
+        places = tf.data.Dataset.range(start_step * rows, _WITHOUT_END)
+        if shard.workers > 1:
+            places = places.map(
+                _as_written(
+                    lambda i: i // rows * self.batch_size + first + i % rows
+                )
+            )
+        return places
 
     def example_at(self, place):
         """Returns which example stands at a place of the endless stream.

@@ -55,7 +55,8 @@ class FusedBatchNorm(keras.layers.Layer):
 
         self.gamma = weight("gamma", "ones")
         self.beta = weight("beta", "zeros")
-        # Each replica moves its own copy; reading averages them.
+        # Each replica normalises with its own rows' statistics; what it would
+        # move the running ones to is averaged, so that all keep the same.
         running = {"trainable": False, "aggregation": "mean"}
         self.moving_mean = weight("moving_mean", "zeros", **running)
         self.moving_variance = weight("moving_variance", "ones", **running)

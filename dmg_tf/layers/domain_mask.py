@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from dmg_tf.layers.replica_random import uniform
+
 
 @tf.custom_gradient
 def straight_through(sampled_mask, mask_probs):
@@ -54,8 +56,9 @@ class DomainMask(keras.layers.Layer):
 
     Randomness:
         One Bernoulli draw of [B, F] a training call. The n-th draw is a
-        function of the seed and n alone. A run's checkpoint keeps n; a model
-        loaded from a `.keras` file counts from 0 again.
+        function of the seed, n and the row in the batch of all replicas. A
+        run's checkpoint keeps n; a model loaded from a `.keras` file counts
+        from 0 again.
 
     Raises:
         ValueError: On fewer than two domains, an input of other rank, or a
@@ -108,10 +111,8 @@ class DomainMask(keras.layers.Layer):
         Returns:
             float32 [B, F] of 0 and 1.
         """
-        uniform = keras.random.uniform(
-            tf.shape(mask_probs), dtype="float32", seed=self.seed_generator
-        )
-        return tf.cast(uniform < mask_probs, tf.float32)
+        numbers = uniform(tf.shape(mask_probs), self.seed_generator)
+        return tf.cast(numbers < mask_probs, tf.float32)
 
     def call(self, inputs, domain_ids=None, training=False, scale=None):
         """Returns the masked activations, of the shape of `inputs`."""

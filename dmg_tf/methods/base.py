@@ -209,7 +209,7 @@ class DomainModel(keras.Model):
             loss = cross_entropy
             for weight, value in penalties.values():
                 loss += weight * value
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(_share_of_replica(loss))
         weights = self.trainable_weights
         gradients = tape.gradient(scaled, weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
@@ -307,6 +307,12 @@ class DomainModel(keras.Model):
             "classifier_init": self.classifier_init,
             "seed": self.seed,
         }
+
+
+def _share_of_replica(loss):
+    """Returns what a replica adds to the loss; gradients are summed up."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return loss / replicas if replicas > 1 else loss
 
 
 def _check_sites(network, backbone, mask_sites) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
     def _check(self, logs):
         if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
+            step = int(self.model.optimizer.iterations.numpy())
             raise UserError(
                 f"the loss is {float(logs['loss'])} at step {step}: training "
                 "has diverged; the last checkpoint is kept. Try a smaller "
@@ -101,6 +101,8 @@ class Keeper(keras.callbacks.Callback):
         on_epoch: Called with the row of the history.
         pictures: Gives {name: float [H, W, 3] in [0, 1]}, images that
             TensorBoard shows of the first epoch.
+        writes: Whether to validate and write. Of several machines only the
+            chief does; the others wait for it at their next step.
 
     Attributes:
         history: One dict an epoch: what `history.csv` holds.
@@ -116,6 +118,7 @@ class Keeper(keras.callbacks.Callback):
         on_validation=None,
         on_epoch=None,
         pictures=None,
+        writes: bool = True,
     ):
         super().__init__()
         self.run_dir = run_dir
@@ -126,6 +129,7 @@ class Keeper(keras.callbacks.Callback):
         self.on_validation = on_validation
         self.on_epoch = on_epoch
         self.pictures = pictures
+        self.writes = writes
         self.history: list[dict] = []
         self._evaluator = None
         self._writer = None
@@ -170,6 +174,8 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
+        if not self.writes:
+            return
         accuracy = self._validate()
         row = {
             "epoch": epoch + 1,

@@ -1,11 +1,13 @@
-"""What a run shows while it works: the bar, and a line an epoch."""
+"""What a run shows: its plan, then the bar and a line an epoch."""
 
 import math
 
 import keras
 
+from dmg_tf.config import RunConfig
+from dmg_tf.data.examples import DomainData
 from dmg_tf.predictions import OVERALL
-from dmg_tf.progress import Bar
+from dmg_tf.progress import Bar, print_error
 
 
 class ProgressCallback(keras.callbacks.Callback):
@@ -45,3 +47,40 @@ class ProgressCallback(keras.callbacks.Callback):
             f"{' *' if best else '  '}"
             f"  {row['seconds']:.1f} s{rate}"
         )
+
+
+def print_plan(
+    model: keras.Model, config: RunConfig, data: DomainData, done: int
+) -> None:
+    """Says what is about to be trained, on what.
+
+    Args:
+        model: The run's.
+        config: Resolved.
+        data: Its images.
+        done: Epochs that a resumed run has behind it.
+    """
+    counts = data.counts()
+    sources = ", ".join(
+        f"{name} {count}" for name, count in counts["train"].items()
+    )
+    print_error(
+        f"{config.method} on {config.backbone}: {model.count_params():,} "
+        f"parameters, {config.image_size} px, {config.precision}, weights "
+        f"{config.weights}"
+    )
+    print_error(
+        f"learns from {sources} images; selects on "
+        f"{sum(counts['validation'].values())}; the target is "
+        f"{data.target_domain} with {len(data.out_of_domain)}"
+    )
+    if model.domain_masks:
+        print_error(f"masks on the input of {', '.join(model.domain_masks)}")
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if replicas > 1:
+        print_error(
+            f"{replicas} devices share each batch of {config.batch_size}, "
+            f"{config.batch_size // replicas} images a device"
+        )
+    if done:
+        print_error(f"resumed after epoch {done} of {config.epochs}")

@@ -10,23 +10,36 @@ from typing import Any
 import keras
 
 from dmg_tf import predictions
-from dmg_tf.backbones import weights as weight_files
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.bad_images import find_bad_images
-from dmg_tf.data.cache import make_cache
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
-from dmg_tf.errors import UserError
 from dmg_tf.html.run_report import REPORT_NAME, write_run_report
 from dmg_tf.methods.build import build_model
 from dmg_tf.progress import Bar, print_error
 from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
+from dmg_tf.training.distribution import (
+    check_batch_size,
+    check_jit,
+    even_batch_size,
+    make_strategy,
+    prepare_fit,
+    training_dataset,
+)
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
+from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.inputs import filled_cache, usable_data
+from dmg_tf.training.machines import (
+    as_worker,
+    check_same_epoch,
+    is_chief,
+    naming_lost_workers,
+    share,
+)
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.pictures import first_pictures
-from dmg_tf.training.progress import ProgressCallback
+from dmg_tf.training.progress import ProgressCallback, print_plan
 from dmg_tf.training.run_folder import (
     check_run_dir,
     finished_results,
@@ -37,7 +50,6 @@ from dmg_tf.training.schedules import EpochSchedule
 from dmg_tf.training.scoring import (
     dtype_policy,
     image_spec,
-    load_data,
     naming_bad_images,
     score,
 )
@@ -49,13 +61,16 @@ class RunResult:
 
     Attributes:
         run_dir: The run folder.
-        results: What `results.json` holds.
-        model: The selected model.
+        results: What `results.json` holds; empty where this is not the chief.
+        model: The selected model; where this is not the chief, the last one.
+        is_chief: Whether this process wrote the run folder. It is False on all
+            but one of several machines.
     """
 
     run_dir: pathlib.Path
     results: dict[str, Any]
     model: keras.Model
+    is_chief: bool = True
 
 
 def run_training(config: RunConfig, resume: bool = False) -> RunResult:
@@ -73,34 +88,41 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
     Raises:
         UserError: For anything the user can mend. A run folder that this call
             made and that holds no checkpoint yet is removed again.
+        WorkerLost: If another machine of the run is gone.
     """
     begin = time.perf_counter()
     dataset = detect_dataset(config.dataset, config.data)
     config = config.resolve(dataset)
+    strategy = make_strategy(config.strategy)
+    check_batch_size(strategy, config.batch_size)
+    check_jit(strategy, config.jit)
+    with as_worker(strategy), naming_lost_workers(strategy):
+        return _run(config, strategy, resume, begin)
+
+
+def _run(config, strategy, resume, begin) -> RunResult:
     run_dir = pathlib.Path(config.output)
+    chief = is_chief(strategy)
     going_on = check_run_dir(run_dir, config, resume)
-    if going_on:
-        finished = _finished(run_dir, config)
-        if finished:
-            return finished
+    finished = _finished(run_dir, config, chief) if going_on else None
+    # None writes before all have looked.
+    share(strategy, 0)
+    if finished:
+        return dataclasses.replace(finished, is_chief=chief)
 
-    data = load_data(config)
-    for note in data.notes:
-        print_error(f"note: {note}")
-    bad_images = {}
-    if config.on_bad_image == "skip":
-        data, bad_images = _without_bad_images(data)
-
+    data, bad_images = usable_data(config)
     with dtype_policy(config.precision):
-        model = make_model(config, data)
-        weights = _load_weights(model, config)
+        with strategy.scope():
+            model = make_model(config, data)
+        weights = load_initial_weights(model, config)
         try:
-            _prepare_run_dir(run_dir, config, weights)
+            if chief:
+                _prepare_run_dir(run_dir, config, weights)
             return _train_and_score(
-                model, config, data, run_dir, bad_images, begin
+                model, config, data, run_dir, bad_images, begin, strategy
             )
         except BaseException:
-            if not going_on and not has_checkpoint(run_dir):
+            if chief and not going_on and not has_checkpoint(run_dir):
                 remove_folder(run_dir)
             raise
 
@@ -124,31 +146,34 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
     )
 
 
-def _train_and_score(model, config, data, run_dir, bad_images, begin):
+def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
     spec = image_spec(model, config)
-    images = _filled_cache(config, data)
+    images = filled_cache(config, data)
     stream = TrainingStream(
         data.train,
         spec,
-        config.batch_size,
+        even_batch_size(strategy, config.batch_size, len(data.train)),
         config.seed,
         config.sampling,
         len(data.source_domains),
-        images,
+        images if config.cache == "disk" or not config.data_service else None,
+        config.data_service,
     )
     schedule = EpochSchedule(
         config.learning_rate, config.schedule, stream.steps_per_epoch
     )
-    model.compile(
-        optimizer=OPTIMIZERS[config.optimizer](
-            schedule,
-            l2=config.weight_decay,
-            mask_rate_ratio=config.resolved_mask_learning_rate
-            / config.learning_rate,
-        ),
-        jit_compile=config.jit,
-    )
-    model.optimizer.build(model.trainable_variables)
+    with strategy.scope():
+        model.compile(
+            optimizer=OPTIMIZERS[config.optimizer](
+                schedule,
+                l2=config.weight_decay,
+                mask_rate_ratio=config.resolved_mask_learning_rate
+                / config.learning_rate,
+            ),
+            jit_compile=config.jit,
+        )
+        model.optimizer.build(model.trainable_variables)
+    prepare_fit(model)
 
     timer = Timer(stream.batch_size)
     keeper = Keeper(
@@ -158,11 +183,13 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
         timer,
         lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
         pictures=lambda: first_pictures(stream, data),
+        writes=is_chief(strategy),
     )
     keeper.set_model(model)
     done = keeper.restore()
+    check_same_epoch(strategy, done, run_dir)
     steps = stream.steps_per_epoch
-    _print_plan(model, config, data, done)
+    print_plan(model, config, data, done)
     if done < config.epochs:
         with Bar(
             "training", steps * config.epochs, "steps", steps * done
@@ -175,7 +202,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
                 data.train.paths, stream, model, data.validation.paths
             ):
                 model.fit(
-                    stream.dataset(done * steps),
+                    training_dataset(strategy, stream, done * steps),
                     epochs=config.epochs,
                     initial_epoch=done,
                     steps_per_epoch=steps,
@@ -183,9 +210,22 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
                     callbacks=[StopOnBadLoss(), timer, keeper, progress],
                     verbose=0,
                 )
-    best = keeper.best
+    if not is_chief(strategy):
+        share(strategy, 0)  # the chief is done
+        return RunResult(run_dir, {}, model, is_chief=False)
     model.load_weights(run_dir / "model.keras")
-    results = {
+    results = _results(model, config, data, run_dir, keeper)
+    results["timing"]["total_seconds"] = time.perf_counter() - begin
+    results["bad_images"] = bad_images
+    write_json(run_dir / "results.json", results)
+    write_run_report(run_dir)
+    share(strategy, 0)
+    return RunResult(run_dir, results, model)
+
+
+def _results(model, config, data, run_dir, keeper) -> dict[str, Any]:
+    best = keeper.best
+    return {
         "config": config.to_json(),
         "class_names": list(data.class_names),
         "source_domains": list(data.source_domains),
@@ -205,21 +245,16 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin):
                 row["images_per_second"] for row in keeper.history
             ),
             "train_seconds": sum(row["seconds"] for row in keeper.history),
-            "total_seconds": time.perf_counter() - begin,
         },
-        "bad_images": bad_images,
         "notes": list(data.notes),
     }
-    write_json(run_dir / "results.json", results)
-    write_run_report(run_dir)
-    return RunResult(run_dir, results, model)
 
 
-def _finished(run_dir, config) -> RunResult | None:
+def _finished(run_dir, config, chief) -> RunResult | None:
     results = finished_results(run_dir, config)
     if results is None:
         return None
-    if not (run_dir / REPORT_NAME).exists():
+    if chief and not (run_dir / REPORT_NAME).exists():
         write_run_report(run_dir)
     print_error(f"{run_dir} is finished; its results:")
     return RunResult(run_dir, results, load_run_model(run_dir))
@@ -233,77 +268,6 @@ def _prepare_run_dir(run_dir, config, weights) -> None:
     # What is of the run as it was before it went on.
     for name in ("results.json", predictions.FILE_NAME, REPORT_NAME):
         (run_dir / name).unlink(missing_ok=True)
-
-
-def _load_weights(model, config) -> tuple[str | None, str | None]:
-    """Loads initial weights; returns the file and its SHA-256."""
-    if config.weights == "none":
-        return None, None
-    if config.weights == "imagenet":
-        path = weight_files.fetch_imagenet(config.backbone)
-    else:
-        path = pathlib.Path(config.weights)
-    if weight_files.is_keras_weights(path):
-        try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"the weights {path} do not fit {config.method} on "
-                f"{config.backbone}: {str(error).splitlines()[0]}"
-            ) from error
-    else:
-        model.load_torchvision(
-            weight_files.read_state_dict(path), source=str(path)
-        )
-    return str(path), weight_files.sha256_of(path)
-
-
-def _filled_cache(config: RunConfig, data: DomainData):
-    """Returns the cache, with all images that each epoch needs."""
-    cache = make_cache(config.cache, config.image_size, config.cache_dir)
-    paths = cache.missing([*data.train.paths, *data.validation.paths])
-    if paths:
-        with (
-            Bar("decoding into the cache", len(paths), "images") as bar,
-            naming_bad_images(paths),
-        ):
-            cache.fill(paths, bar.advance)
-    return cache
-
-
-def _without_bad_images(data: DomainData):
-    paths = []
-    for split in (data.train, data.validation, data.test, data.out_of_domain):
-        paths += split.paths if split is not None else ()
-    with Bar("reading all images", len(paths), "images") as bar:
-        bad = find_bad_images(paths, bar.advance)
-    for path, reason in bad.items():
-        print_error(f"left out {path}: {reason}")
-    if bad:
-        print_error(f"{len(bad)} unreadable images are left out")
-        data = data.without(bad)
-    return data, bad
-
-
-def _print_plan(model, config, data, done) -> None:
-    counts = data.counts()
-    sources = ", ".join(
-        f"{name} {count}" for name, count in counts["train"].items()
-    )
-    print_error(
-        f"{config.method} on {config.backbone}: {model.count_params():,} "
-        f"parameters, {config.image_size} px, {config.precision}, weights "
-        f"{config.weights}"
-    )
-    print_error(
-        f"learns from {sources} images; selects on "
-        f"{sum(counts['validation'].values())}; the target is "
-        f"{data.target_domain} with {len(data.out_of_domain)}"
-    )
-    if model.domain_masks:
-        print_error(f"masks on the input of {', '.join(model.domain_masks)}")
-    if done:
-        print_error(f"resumed after epoch {done} of {config.epochs}")
 
 
 def _median(values) -> float | None:

@@ -12,8 +12,11 @@ if TYPE_CHECKING:  # results are read without loading Keras
     import keras
 
 # What may change when a run is resumed: it can go on longer, and where decoded
-# images are kept changes no number.
-_MAY_CHANGE = frozenset({"epochs", "cache", "cache_dir"})
+# images are kept or prepared, and how many devices share a batch, changes no
+# number beyond rounding.
+_MAY_CHANGE = frozenset(
+    {"epochs", "cache", "cache_dir", "strategy", "data_service"}
+)
 
 
 def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:

@@ -13,6 +13,7 @@ from dmg_tf.data import detect_dataset
 from dmg_tf.data.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import ImageSpec, evaluation_dataset
+from dmg_tf.data.service_client import not_for_service, undecodable_path
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation import (
     Evaluator,
@@ -168,10 +169,13 @@ def naming_bad_images(paths, stream=None, model=None, more_paths=()):
         tf.errors.UnknownError,
         tf.errors.NotFoundError,
     ) as error:
+        undecodable = undecodable_path(error)
+        if undecodable:
+            raise UserError(not_for_service(undecodable)) from error
         order = []
         if stream is not None:
             # Most likely among the batches that were being prepared.
-            first = int(model.optimizer.iterations)
+            first = int(model.optimizer.iterations.numpy())
             for step in range(first, first + 4):
                 order += [
                     stream.examples.paths[i]

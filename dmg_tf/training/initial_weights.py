@@ -1,0 +1,45 @@
+"""What the weights of a run's model start from."""
+
+import pathlib
+
+import keras
+
+from dmg_tf.backbones import weights as weight_files
+from dmg_tf.config import RunConfig
+from dmg_tf.errors import UserError
+
+
+def load_initial_weights(
+    model: keras.Model, config: RunConfig
+) -> tuple[str | None, str | None]:
+    """Loads the weights that a run's config names.
+
+    Args:
+        model: Built.
+        config: Its `weights` is "none", "imagenet" or a file.
+
+    Returns:
+        The file and its SHA-256; None for fresh weights.
+
+    Raises:
+        UserError: If the file can't be had or read, or does not fit.
+    """
+    if config.weights == "none":
+        return None, None
+    if config.weights == "imagenet":
+        path = weight_files.fetch_imagenet(config.backbone)
+    else:
+        path = pathlib.Path(config.weights)
+    if weight_files.is_keras_weights(path):
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"the weights {path} do not fit {config.method} on "
+                f"{config.backbone}: {str(error).splitlines()[0]}"
+            ) from error
+    else:
+        model.load_torchvision(
+            weight_files.read_state_dict(path), source=str(path)
+        )
+    return str(path), weight_files.sha256_of(path)
