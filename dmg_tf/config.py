@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Collection
 from typing import Any, get_args
 
 import dmg_tf.backbones
@@ -271,12 +272,20 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
-def add_config_flags(parser: argparse.ArgumentParser) -> None:
+def add_config_flags(
+    parser: argparse.ArgumentParser, leave_out: Collection[str] = ()
+) -> None:
     """Adds a flag for every field of `RunConfig`.
 
     Names are checked by `RunConfig.check`, which knows the nearest one.
+
+    Args:
+        parser: Where to add them.
+        leave_out: Names of fields that get no flag.
     """
     for field in dataclasses.fields(RunConfig):
+        if field.name in leave_out:
+            continue
         options = {"help": field.metadata["help"], "default": field.default}
         if field.default not in (None, False, ""):
             options["help"] += f" (default: {field.default})"
@@ -297,6 +306,26 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
             options["type"] = next(t for t in kinds if t is not type(None))
         options["required"] = field.name == "target"
         parser.add_argument(_flag_name(field), **options)
+
+
+def args_from_config(config: RunConfig) -> list[str]:
+    """Returns the flags of `train.py` that stand for a config.
+
+    What has its default is left out, so the list is what one would type.
+    """
+    flags = []
+    for field in dataclasses.fields(RunConfig):
+        value = getattr(config, field.name)
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            flags.append(_flag_name(field))
+        elif isinstance(value, tuple):
+            flags += [_flag_name(field), *value]
+        else:
+            # In one word, as a value may begin with a dash.
+            flags.append(f"{_flag_name(field)}={value}")
+    return flags
 
 
 def config_from_args(args: argparse.Namespace) -> RunConfig:

@@ -1,0 +1,1 @@
+"""Many runs: sweeps over settings, and the paper's whole protocol."""
