@@ -12,6 +12,7 @@ import itertools
 import os
 import pathlib
 import time
+import warnings
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -129,14 +130,22 @@ class LastingOracle(keras_tuner.Oracle):
         Trials that failed are tried again: the disk may have been full.
         """
         super().reload()
-        known = set(self.start_order)
         # Killed between two files: never started, as far as all others know.
+        known = set(self.start_order)
         self.trials = {k: t for k, t in self.trials.items() if k in known}
+        # KerasTuner writes its state a little before it lets a trial go.
+        over = set(self.end_order)
         if self.silence is not None:
-            self.ongoing_trials = self._holders
-            self.tuner_ids = set(self._holders)
-            held = {trial.trial_id for trial in self._holders.values()}
-            self._retry_queue = [i for i in self._retry_queue if i not in held]
+            self.ongoing_trials = {
+                tuner_id: trial
+                for tuner_id, trial in self._holders.items()
+                if trial.trial_id not in over
+            }
+            self.tuner_ids = set(self.ongoing_trials)
+            for tuner_id in self.tuner_ids:
+                self._hear(tuner_id)
+            over |= {t.trial_id for t in self.ongoing_trials.values()}
+        self._retry_queue = [i for i in self._retry_queue if i not in over]
         for trial in self.trials.values():
             if trial.status == TrialStatus.FAILED:
                 self.end_order.remove(trial.trial_id)
@@ -197,7 +206,10 @@ class BayesianOracle(LastingOracle, BayesianOptimizationOracle):
 
     def populate_space(self, trial_id):
         """Returns the most hopeful combination; another one if it was tried."""
-        response = super().populate_space(trial_id)
+        with warnings.catch_warnings():
+            # Of a length scale at its bound, as where nothing matters.
+            warnings.filterwarnings("ignore", module="sklearn")
+            response = super().populate_space(trial_id)
         values = response["values"]
         if values is not None and self._duplicate(values):
             return self._random_populate_space()

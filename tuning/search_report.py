@@ -38,7 +38,8 @@ def search_text(search: Search, rows: Sequence[Row], width: int = 400) -> str:
     whole = [row for row in rows if row.error is None]
     lines = [
         f"Search ({search.tuner}): {config.method} on {config.backbone}, "
-        f"target {config.target}, {len(whole)} settings"
+        f"target {config.target}, {len(whole)} "
+        f"setting{'' if len(whole) == 1 else 's'}"
     ]
     if whole:
         lines += [_table(search, whole, best, width), *_captions(search)]

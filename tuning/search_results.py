@@ -15,7 +15,7 @@ from dmg_tf.evaluation import OVERALL
 from dmg_tf.training.files import write_json, write_text
 from dmg_tf.training.run_folder import read_results
 from tuning.search_folder import Search
-from tuning.search_space import with_values
+from tuning.search_space import flag_of, with_values
 from tuning.trials import ERROR_FILE
 
 # Numbers of a run, and of a row as means. The last is for reading alone: no
@@ -63,8 +63,8 @@ class Row:
     Attributes:
         trial: KerasTuner's name of the trial.
         values: {field of `RunConfig`: value}.
-        runs: One dict a seed: the row of `results.csv`, and `mask_iou_of`,
-            the mean over pairs of domains for each site.
+        runs: One dict a seed: the row of `results.csv`, `mask_iou_of`, the
+            mean over pairs of domains for each site, and `in_domain_split`.
         error: Why it failed, or None.
     """
 
@@ -130,15 +130,20 @@ def best_run(row: Row) -> dict[str, Any]:
 
 def command_of(search: Search, row: Row, run: dict[str, Any]) -> list[str]:
     """Returns the command that makes a run again, into `best/`."""
-    config: RunConfig = dataclasses.replace(
+    epochs = search.config.epochs
+    config = dataclasses.replace(
         with_values(search.config, row.values),
         seed=run["seed"],
-        epochs=run["epochs"]
-        if search.tuner == "hyperband"
-        else search.config.epochs,
+        epochs=run["epochs"] if search.tuner == "hyperband" else epochs,
         output=str(search.folder / "best"),
     )
-    return ["python", "train.py", *args_from_config(config)]
+    # What was searched is said even where it is what train.py does anyway.
+    said = [
+        f"{flag_of(name)}={value}"
+        for name, value in row.values.items()
+        if value == getattr(RunConfig, name)
+    ]
+    return ["python", "train.py", *args_from_config(config), *said]
 
 
 def write_results(search: Search, rows: Sequence[Row]) -> None:
@@ -189,6 +194,7 @@ def _run(search, trial_id, values, run_dir: pathlib.Path) -> dict[str, Any]:
         "mask_iou": statistics.fmean(sites.values()) if sites else None,
         "seconds": results["timing"]["train_seconds"],
         "folder": str(run_dir.relative_to(search.folder)),
+        "in_domain_split": results["in_domain_split"],
         "mask_iou_of": sites,
     }
 

@@ -99,11 +99,10 @@ def space_from_args(args: argparse.Namespace, config: RunConfig) -> Space:
         space = {"siou_weight": PAPER_SIOU_WEIGHTS}
     for name in space:
         fixed = getattr(config, name)
-        if fixed != RunConfig.__dataclass_fields__[name].default:
-            flag = "--" + name.replace("_", "-")
+        if fixed != getattr(RunConfig, name):  # the default
             raise UserError(
-                f"{flag} {_text(fixed)} fixes what the search goes over; give "
-                f"{AXES[name].flag} alone, or other values to search"
+                f"{flag_of(name)} {_text(fixed)} fixes what the search goes "
+                f"over; give {AXES[name].flag} alone, or other values to search"
             )
     return space
 
@@ -130,6 +129,11 @@ def with_values(config: RunConfig, values: dict[str, Any]) -> RunConfig:
     return dataclasses.replace(config, **changes)
 
 
+def flag_of(name: str) -> str:
+    """Returns the flag of `train.py` for a setting."""
+    return "--" + name.replace("_", "-")
+
+
 def _checked(axis, name, values, config, tuner) -> tuple[Any, ...] | Range:
     ranges = [value for value in values if isinstance(value, Range)]
     if ranges and len(values) > 1:
@@ -148,10 +152,8 @@ def _checked(axis, name, values, config, tuner) -> tuple[Any, ...] | Range:
             try:
                 with_values(config, {name: bound}).check()
             except UserError as error:
-                single = "--" + name.replace("_", "-") + " "
-                raise UserError(
-                    str(error).replace(single, axis.flag + " ")
-                ) from error
+                text = str(error).replace(f"{flag_of(name)} ", f"{axis.flag} ")
+                raise UserError(text) from error
     return ranges[0] if ranges else values
 
 

@@ -74,7 +74,7 @@ def _write_figure(search, rows, name) -> pathlib.Path:
         scale,
         _points(rows, name, "in_domain", 100),
         *_LINES[0],
-        label="held-out images, Pred-Ens",
+        label=f"{rows[0].runs[0]['in_domain_split']} images, Pred-Ens",
     )
     _draw(
         axes[1],
@@ -115,6 +115,9 @@ def _draw_overlap(panel, scale, rows, name):
             _draw(panel, scale, points, *line, label=f"input of {site}")
     points = _points(rows, name, "mask_iou", 1)
     _draw(panel, scale, points, _BLACK, "x", label="mean", dashed=True)
+    # Hundredths of an IoU must not look like much.
+    low, high = panel.dataLim.intervaly
+    panel.set_ylim(max(-0.01, min(low, high - 0.1) - 0.02), high + 0.02)
     panel.set_title("Overlap of the sources' masks")
     panel.set_ylabel("IoU, mean over pairs")
     panel.legend(fontsize="small")

@@ -12,7 +12,6 @@ import traceback
 from typing import Any
 
 import grpc
-import keras
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
@@ -22,6 +21,7 @@ from dmg_tf.progress import print_error
 from dmg_tf.training.files import remove_folder, write_text
 from dmg_tf.training.run import run_training
 from dmg_tf.training.run_folder import check_run_dir, read_results
+from tuning.memory import forgotten_after
 from tuning.oracles import claim
 from tuning.search_cluster import Place
 from tuning.search_folder import Search
@@ -71,7 +71,7 @@ class TrialRunner(BaseTuner):
 
         Returns:
             The objective: the sources' validation accuracy that selected the
-            epoch, mean over seeds; NaN if a run failed.
+            epoch, mean over seeds; -inf if a run failed.
         """
         trial_dir = self.chosen.trial_dir(trial.trial_id)
         values = []
@@ -80,20 +80,18 @@ class TrialRunner(BaseTuner):
                 config = self.config_of(trial, execution)
                 print_error(f"trial {trial.trial_id}: {_text(trial, config)}")
                 try:
-                    results = run_or_read(config, self.chosen.dataset)
-                    values.append(results["selection"]["value"])
+                    with forgotten_after():
+                        results = run_or_read(config, self.chosen.dataset)
                 except Exception as error:
                     self._keep_error(error, trial_dir)
                     self._failed.add(trial.trial_id)
-                    return {OBJECTIVE: float("nan")}
-                finally:
-                    # Else each run leaves its layers and graphs behind.
-                    keras.utils.clear_session()
+                    return {OBJECTIVE: float("-inf")}
+                values.append(results["selection"]["value"])
         (trial_dir / ERROR_FILE).unlink(missing_ok=True)
         return {OBJECTIVE: statistics.fmean(values)}
 
     def on_trial_end(self, trial):
-        """Tells the oracle how it ended; NaN alone says too little."""
+        """Tells the oracle how it ended, and that it failed if it did."""
         self.ended += 1
         if trial.trial_id in self._failed:
             self._failed.remove(trial.trial_id)
