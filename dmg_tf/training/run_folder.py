@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # results are read without loading Keras
 # What may change when a run is resumed: it can go on longer, and where decoded
 # images are kept or prepared, and how many devices share a batch, changes no
 # number beyond rounding.
-_MAY_CHANGE = frozenset(
+MAY_CHANGE = frozenset(
     {"epochs", "cache", "cache_dir", "strategy", "data_service"}
 )
 
@@ -52,7 +52,7 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
         for name in new
-        if old[name] != new[name] and name not in _MAY_CHANGE | {"output"}
+        if old[name] != new[name] and name not in MAY_CHANGE | {"output"}
     ]
     if changed:
         raise UserError(

@@ -101,6 +101,17 @@ def test_two_devices_train_as_one_with_sgd(data, small, method):
     )
 
 
+def test_devices_agree_on_what_metareg_learns(data, small):
+    """Each has its own images; the regulariser is the mean of theirs."""
+    model, _ = trained("mirrored", data, "none", "metareg", small)
+    for weight in (*model.regularizer_weights, *model.domain_networks):
+        first, second = model.distribute_strategy.experimental_local_results(
+            weight.value
+        )
+        np.testing.assert_array_equal(first, second)
+        assert np.any(first.numpy()), weight.path
+
+
 def test_batch_normalisation_averages_its_running_statistics():
     """Each half has its own; all replicas keep the mean of what they saw."""
     strategy = make_strategy("mirrored")
