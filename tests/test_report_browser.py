@@ -5,6 +5,8 @@ import pytest
 from dmg_tf.html.run_report import write_run_report
 from tests.html.runs import write_run
 from tests.test_demo_browser import LUMINANCE
+from tuning.run_results import load_runs
+from tuning.sweep_report import write_sweep_report
 
 pytestmark = pytest.mark.browser
 # Everything with text of its own: its contrast to what is behind it (WCAG),
@@ -43,7 +45,26 @@ def urls(tmp_path_factory):
     classes = tuple(name.replace("/", "|") for name in classes)
     write_run(root / "large", LONG, classes, "t" * 60, epochs=50, images=690)
     names = ("plain", "heads", "large")
-    return {n: write_run_report(root / n / "run").as_uri() for n in names}
+    urls = {n: write_run_report(root / n / "run").as_uri() for n in names}
+    return {**urls, "sweep": sweep(root / "sweep").as_uri()}
+
+
+def sweep(folder):
+    """The report of a sweep with two methods, two targets and two seeds."""
+    for target in ("a", "t" * 40):
+        for method in ("aggregate", "dmg"):
+            for seed in (0, 1):
+                write_run(
+                    folder,
+                    ("b", "c"),
+                    target=target,
+                    method=method,
+                    images=60,
+                    seed=seed,
+                    name=f"{target} {method}#{seed}",
+                )
+    runs, _ = load_runs(folder)
+    return write_sweep_report(runs, folder, missing=("late",))
 
 
 @pytest.fixture
@@ -67,7 +88,7 @@ def open_page(browser):
         page.context.close()
 
 
-@pytest.mark.parametrize("name", ["plain", "heads", "large"])
+@pytest.mark.parametrize("name", ["plain", "heads", "large", "sweep"])
 def test_every_image_loads(open_page, urls, name):
     page = open_page(urls[name])
     widths = page.evaluate("[...document.images].map((i) => i.naturalWidth)")
@@ -79,9 +100,10 @@ def test_every_image_loads(open_page, urls, name):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_can_be_read(open_page, urls, scheme):
-    page = open_page(urls["plain"], color_scheme=scheme)
-    page.evaluate("document.querySelector('details').open = true")
+@pytest.mark.parametrize("name", ["plain", "sweep"])
+def test_light_and_dark_can_be_read(open_page, urls, name, scheme):
+    page = open_page(urls[name], color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open=1)")
     for light in page.evaluate(LUMINANCE):
         assert light < 0.2 if scheme == "dark" else light > 0.9
     contrasts = page.evaluate(CONTRASTS)
@@ -91,7 +113,7 @@ def test_light_and_dark_can_be_read(open_page, urls, scheme):
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-@pytest.mark.parametrize("name", ["plain", "large"])
+@pytest.mark.parametrize("name", ["plain", "large", "sweep"])
 def test_nothing_sticks_out(open_page, urls, width, name):
     page = open_page(urls[name], viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -101,3 +123,11 @@ def test_it_needs_no_scripts(open_page, urls):
     page = open_page(urls["plain"], java_script_enabled=False)
     assert page.locator("h1").inner_text() == "dmg on resnet18, target t"
     assert page.locator(".card").count() >= 12
+
+
+def test_a_sweep_leads_to_its_runs(open_page, urls):
+    page = open_page(urls["sweep"])
+    links = page.locator("a").evaluate_all("found => found.map(a => a.href)")
+    folder = urls["sweep"].rpartition("/")[0]
+    assert len(links) == 8 + 2  # all runs, and one for each target
+    assert f"{folder}/a%20dmg%231/report.html" in links

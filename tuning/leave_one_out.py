@@ -18,6 +18,7 @@ from tuning.grid import plan_runs  # noqa: E402
 from tuning.paper_tables import write_tables  # noqa: E402
 from tuning.run_results import load_runs  # noqa: E402
 from tuning.runner import run_all  # noqa: E402
+from tuning.sweep_report import write_sweep_report  # noqa: E402
 from tuning.variants import SWEPT, shorthands  # noqa: E402
 
 
@@ -80,10 +81,12 @@ def main(argv: list[str] | None = None) -> int:
         print_error(f"{len(runs)} runs, {finished} of them finished")
         failures = run_all(runs, folder, args.jobs)
         if len(failures) < len(runs):
-            finished_runs, _ = load_runs(folder)
-            text, files = write_tables(finished_runs, folder, args.with_paper)
+            done, missing = load_runs(folder)
+            text, files = write_tables(done, folder, args.with_paper)
+            report = write_sweep_report(done, folder, args.with_paper, missing)
             print(text)
             print(f"Tables: {', '.join(map(str, files))}")
+            print(f"To look at: {report}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ from typing import Any
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 from dmg_tf.registry import METHODS
-from dmg_tf.training.run_folder import read_results
+from dmg_tf.training.run_folder import MAY_CHANGE, read_results
 
 # The paper's names of methods, in the order of its tables.
 _NAMES = {
@@ -21,9 +21,9 @@ _NAMES = {
 }
 # Settings that do not make another method of it.
 NO_DIFFERENCE = frozenset(
-    "target data dataset method backbone optimizer seed output cache cache_dir "
+    "target data dataset method backbone optimizer seed output "
     "on_bad_image".split()
-)
+) | MAY_CHANGE - {"epochs"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,10 +59,9 @@ class RunFiles:
         path = run_dir / "environment.json"
         try:
             environment = json.loads(path.read_text("utf-8"))
-            path = run_dir / "history.csv"
-            history = read_history(path)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path}: {error}") from error
+        history = read_history(run_dir / "history.csv")
         return cls(run_dir, results, history, environment, target)
 
 
@@ -145,7 +144,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             panel("Binary masks", sections.masks(results), wide=True)
             if results["mask_iou"]
             else None,
-            *_of_images(run, data),
+            *image_panels(run, data),
             panel("Settings", facts(_settings(config))),
             tag(
                 "div",
@@ -206,8 +205,13 @@ def _difference(results, rule, said) -> str | None:
     )
 
 
-def _of_images(run, data) -> list[Markup]:
-    """The panels that need what was said of single images."""
+def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
+    """Returns what is shown of single images: confusions, and samples.
+
+    Args:
+        run: The run.
+        data: Where its images are now; None for where they were.
+    """
     results = run.results
     rule = next(iter(results["in_domain"]))
     target, names = results["config"]["target"], results["class_names"]

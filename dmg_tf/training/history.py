@@ -4,6 +4,8 @@ import csv
 import io
 import pathlib
 
+from dmg_tf.errors import UserError
+
 
 def history_csv(rows: list[dict]) -> str:
     """Returns the text of `history.csv`: one line an epoch."""
@@ -16,12 +18,19 @@ def history_csv(rows: list[dict]) -> str:
 
 
 def read_history(path: pathlib.Path) -> list[dict]:
-    """Reads `history.csv`: one dict of numbers an epoch."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            {
-                name: int(value) if name == "epoch" else float(value)
-                for name, value in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]
+    """Reads `history.csv`: one dict of numbers an epoch.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [
+                {
+                    name: int(value) if name == "epoch" else float(value)
+                    for name, value in row.items()
+                }
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error

@@ -22,10 +22,11 @@ def write_run(
     epochs=3,
     images=30,
     seed=0,
+    name="run",
 ):
     """Writes the files of a finished run; returns its results."""
     rng = np.random.default_rng(seed)
-    run_dir = folder / "run"
+    run_dir = folder / name
     run_dir.mkdir(parents=True)
     data = folder / "data"
     part = {"dmg": "mask", "multi_headed": "head"}.get(method)

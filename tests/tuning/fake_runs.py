@@ -47,6 +47,8 @@ def results_of(config, domains=DOMAINS):
         "class_names": ["x", "y"],
         "source_domains": sources,
         "counts": {},
+        "selection": {"epoch": 1, "rule": "pred_ens", "value": 0.5},
+        "timing": {"total_seconds": 61.0},
         "in_domain_split": "validation",
         "in_domain": {rule: row(rule, sources) for rule in rules},
         "out_of_domain": {
@@ -70,6 +72,13 @@ def write_run(folder, name, domains=DOMAINS, **settings):
     (folder / name).mkdir(parents=True)
     for part, value in (("config", results["config"]), ("results", results)):
         (folder / name / f"{part}.json").write_text(json.dumps(value))
+    epochs = [
+        f"{epoch},{accuracy(name, epoch)}\n"
+        for epoch in range(1, config.epochs + 1)
+    ]
+    text = "epoch,validation_overall\n" + "".join(epochs)
+    (folder / name / "history.csv").write_text(text)
+    (folder / name / "environment.json").write_text("{}")
     return results
 
 
