@@ -133,6 +133,11 @@ class RunConfig:
         "pooled",
         names=lambda: ("pooled", "balanced"),
     )
+    track_target: bool = _flag(
+        "score the target after each epoch too, to see what an oracle would "
+        "have selected; it has no part in any choice",
+        False,
+    )
     on_bad_image: str = _flag(
         "an unreadable image ends the run, or is left out and listed (all "
         "images are read once first)",

@@ -26,6 +26,7 @@ def all_tables(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
     """
     tables = [
         out_of_domain(runs, with_paper),
+        oracle(runs),
         in_domain(runs, with_paper),
         *chosen_masks(runs, with_paper),
         ensembling(runs, with_paper),
@@ -78,6 +79,26 @@ def out_of_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
         runs,
         rows,
         with_paper,
+    )
+
+
+def oracle(runs: Sequence[Run]) -> Table:
+    """Returns accuracy on each target at its own best epoch.
+
+    It is of the runs that had `--track-target`: what no honest selection
+    reaches, and no result.
+    """
+    able = [run for run in runs if "oracle" in run.results]
+    return Table(
+        "oracle",
+        "ORACLE, not a result: accuracy (%) by target, where the target's own "
+        "images had selected the epoch",
+        (*_targets(able), OVERALL),
+        tuple(
+            _rows_by_target(
+                able, _targets(able), "oracle", "pred_ens", " [oracle]"
+            )
+        ),
     )
 
 

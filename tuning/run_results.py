@@ -22,7 +22,7 @@ _NAMES = {
 # Settings that do not make another method of it.
 NO_DIFFERENCE = frozenset(
     "target data dataset method backbone optimizer seed output "
-    "on_bad_image".split()
+    "on_bad_image track_target".split()
 ) | MAY_CHANGE - {"epochs"}
 
 

@@ -12,6 +12,10 @@ from dmg_tf.evaluation import OVERALL, Evaluator, mask_density, mask_iou
 from dmg_tf.training.files import replacing, write_text, writing
 from dmg_tf.training.history import history_csv, read_history
 
+# The paper's prediction for images of unknown domain.
+TARGET_RULE = "pred_ens"
+TARGET_COLUMN = f"target_{TARGET_RULE}"
+
 
 class StopOnBadLoss(keras.callbacks.Callback):
     """Ends the run when the loss is no finite number any more.
@@ -99,6 +103,8 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch: Gives the learning rate of an epoch counted from 0.
         on_validation: Called with the number of images of each batch.
         on_epoch: Called with the row of the history.
+        target: Batches of the target's images, to be scored after each epoch
+            and written down, no more; None not to look at them.
         pictures: Gives {name: float [H, W, 3] in [0, 1]}, images that
             TensorBoard shows of the first epoch.
         writes: Whether to validate and write. Of several machines only the
@@ -117,6 +123,7 @@ class Keeper(keras.callbacks.Callback):
         rate_of_epoch,
         on_validation=None,
         on_epoch=None,
+        target: tf.data.Dataset | None = None,
         pictures=None,
         writes: bool = True,
     ):
@@ -128,6 +135,7 @@ class Keeper(keras.callbacks.Callback):
         self.rate_of_epoch = rate_of_epoch
         self.on_validation = on_validation
         self.on_epoch = on_epoch
+        self.target = target
         self.pictures = pictures
         self.writes = writes
         self.history: list[dict] = []
@@ -140,6 +148,8 @@ class Keeper(keras.callbacks.Callback):
         if self._evaluator is not None:
             return  # `fit` binds the model that `restore` needed before it
         self._evaluator = Evaluator(model, [model.selection_rule])
+        if self.target is not None:
+            self._target_evaluator = Evaluator(model, [TARGET_RULE])
         # Every variable by itself: Keras does not hand the seeds' states to
         # TensorFlow's checkpoints when it is given the model as a whole.
         self._checkpoint = tf.train.Checkpoint(
@@ -182,6 +192,7 @@ class Keeper(keras.callbacks.Callback):
             "learning_rate": self.rate_of_epoch(epoch),
             **{name: float(value) for name, value in logs.items()},
             **{f"validation_{d}": value for d, value in accuracy.items()},
+            **self._target_accuracy(),
             "seconds": self.timer.seconds,
             "images_per_second": self.timer.images_per_second,
         }
@@ -205,6 +216,13 @@ class Keeper(keras.callbacks.Callback):
         predictions = self._evaluator(self.validation, self.on_validation)
         table = predictions.accuracy(self.source_domains)
         return table[self.model.selection_rule]
+
+    def _target_accuracy(self) -> dict[str, float]:
+        if self.target is None:
+            return {}
+        predictions = self._target_evaluator(self.target)
+        accuracy = predictions.accuracy([OVERALL])[TARGET_RULE][OVERALL]
+        return {TARGET_COLUMN: accuracy}
 
     def _summarize(self, epoch, row):
         with writing(self.run_dir / "logs"):

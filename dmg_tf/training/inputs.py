@@ -42,7 +42,7 @@ def filled_cache(config: RunConfig, data: DomainData) -> Files:
     """Returns the run's cache, with all images that each epoch needs."""
     """Returns the cache, with all images that each epoch needs."""
     cache = make_cache(config.cache, config.image_size, config.cache_dir)
-    paths = cache.missing([*data.train.paths, *data.validation.paths])
+    paths = cache.missing([*data.train.paths, *each_epoch(config, data)])
     if paths:
         with (
             Bar("decoding into the cache", len(paths), "images") as bar,
@@ -50,6 +50,12 @@ def filled_cache(config: RunConfig, data: DomainData) -> Files:
         ):
             cache.fill(paths, bar.advance)
     return cache
+
+
+def each_epoch(config: RunConfig, data: DomainData) -> list[str]:
+    """Returns the files that are scored after each epoch."""
+    target = data.out_of_domain.paths if config.track_target else ()
+    return [*data.validation.paths, *target]
 
 
 def _without_bad_images(data: DomainData):

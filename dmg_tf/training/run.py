@@ -16,8 +16,15 @@ from dmg_tf.data.examples import DomainData
 from dmg_tf.data.pipeline import TrainingStream, evaluation_dataset
 from dmg_tf.html.run_report import REPORT_NAME, write_run_report
 from dmg_tf.methods.build import build_model
+from dmg_tf.predictions import OVERALL
 from dmg_tf.progress import Bar, print_error
-from dmg_tf.training.callbacks import Keeper, StopOnBadLoss, Timer
+from dmg_tf.training.callbacks import (
+    TARGET_COLUMN,
+    TARGET_RULE,
+    Keeper,
+    StopOnBadLoss,
+    Timer,
+)
 from dmg_tf.training.distribution import (
     check_batch_size,
     check_jit,
@@ -29,7 +36,7 @@ from dmg_tf.training.distribution import (
 from dmg_tf.training.environment import describe
 from dmg_tf.training.files import remove_folder, write_json, writing
 from dmg_tf.training.initial_weights import load_initial_weights
-from dmg_tf.training.inputs import filled_cache, usable_data
+from dmg_tf.training.inputs import each_epoch, filled_cache, usable_data
 from dmg_tf.training.machines import (
     as_worker,
     check_same_epoch,
@@ -182,6 +189,11 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
         data.source_domains,
         timer,
         lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
+        target=evaluation_dataset(
+            data.out_of_domain, spec, config.batch_size, images
+        )
+        if config.track_target
+        else None,
         pictures=lambda: first_pictures(stream, data),
         writes=is_chief(strategy),
     )
@@ -199,7 +211,7 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
                 row, best=keeper.best is row
             )
             with naming_bad_images(
-                data.train.paths, stream, model, data.validation.paths
+                data.train.paths, stream, model, each_epoch(config, data)
             ):
                 model.fit(
                     training_dataset(strategy, stream, done * steps),
@@ -240,6 +252,7 @@ def _results(model, config, data, run_dir, keeper) -> dict[str, Any]:
             "epoch": best["epoch"],
             "value": best["validation_overall"],
         },
+        **_oracle(keeper.history, config),
         "timing": {
             "train_images_per_second": _median(
                 row["images_per_second"] for row in keeper.history
@@ -248,6 +261,15 @@ def _results(model, config, data, run_dir, keeper) -> dict[str, Any]:
         },
         "notes": list(data.notes),
     }
+
+
+def _oracle(history, config) -> dict[str, Any]:
+    """Says which epoch was the target's best, if it was looked at."""
+    if not config.track_target:
+        return {}
+    best = max(history, key=lambda row: row[TARGET_COLUMN])
+    accuracy = dict.fromkeys((config.target, OVERALL), best[TARGET_COLUMN])
+    return {"oracle": {"epoch": best["epoch"], TARGET_RULE: accuracy}}
 
 
 def _finished(run_dir, config, chief) -> RunResult | None:

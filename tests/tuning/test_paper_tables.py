@@ -214,3 +214,25 @@ def test_datasets_do_not_mix(folder):
     write_run(folder, "other", target="a", dataset="shapes")
     with pytest.raises(UserError, match="several datasets"):
         load_runs(folder)
+
+
+def test_an_oracle_only_on_request_and_marked(folder):
+    assert "oracle" not in tables_of(folder)[0]
+    before = tables_of(folder)[0]["out_of_domain"]
+    for path in folder.glob("?0*"):
+        results = json.loads((path / "results.json").read_text())
+        target = results["config"]["target"]
+        results["config"]["track_target"] = True
+        value = {"a": 0.5, "b": 0.75}[target]
+        results["oracle"] = {"epoch": 1, "pred_ens": {"overall": value}}
+        (path / "results.json").write_text(json.dumps(results))
+    tables, _ = tables_of(folder)
+    assert tables["out_of_domain"] == before
+    assert tables["oracle"].title.startswith("ORACLE, not a result")
+    row = row_of(tables["oracle"], "DMG [oracle]")
+    assert [row.cells[c].mean for c in ("a", "b", "overall")] == [
+        0.5,
+        0.75,
+        0.625,
+    ]
+    assert row.count() == "1"
