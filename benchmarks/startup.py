@@ -105,6 +105,11 @@ def first_step(begin: float, argv) -> dict[str, float]:
     return seconds
 
 
+def _class_name(label: int) -> str:
+    # DomainNet's labels do not follow the alphabet: capitals are among them.
+    return f"{'The_' if 308 <= label <= 310 else ''}class_{label:03d}"
+
+
 def imitation(root: pathlib.Path, files: int) -> None:
     """Writes DomainNet's layout with so many images listed."""
     import PIL.Image
@@ -119,8 +124,8 @@ def imitation(root: pathlib.Path, files: int) -> None:
         "real",
         "sketch",
     ):
-        for number in range(_CLASSES):
-            (root / domain / f"class_{number:03d}").mkdir(parents=True)
+        for label in range(_CLASSES):
+            (root / domain / _class_name(label)).mkdir(parents=True)
         names = []
         for index in range(per_domain):
             if index % _LINKS == 0:
@@ -128,7 +133,7 @@ def imitation(root: pathlib.Path, files: int) -> None:
                 pixels = rng.integers(0, 255, (96, 96, 3), np.uint8)
                 PIL.Image.fromarray(pixels).save(image)
             label = index % _CLASSES
-            name = f"{domain}/class_{label:03d}/{index:06d}.jpg"
+            name = f"{domain}/{_class_name(label)}/{index:06d}.jpg"
             os.link(image, root / name)
             names.append(f"{name} {label}\n")
         cut = int(0.7 * per_domain)

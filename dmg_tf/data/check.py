@@ -63,7 +63,7 @@ def check_dataset(
         inventory = scan_lists(root, LAYOUTS[dataset], problems)
     else:
         inventory = scan_folder(root, problems)
-    report_classes(inventory, problems)
+    report_classes(inventory, problems, complete=dataset not in LAYOUTS)
     looks = {}
     if not fast:
         looks = _open_all(root, inventory, problems)

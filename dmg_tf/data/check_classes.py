@@ -11,12 +11,15 @@ MIN_DOMAINS = 3
 _SHOWN = 5
 
 
-def report_classes(inventory: Inventory, problems: Problems) -> None:
+def report_classes(
+    inventory: Inventory, problems: Problems, complete: bool
+) -> None:
     """Reports domains and classes that training would miss.
 
     Args:
         inventory: The images by domain, class and split.
         problems: Where to report.
+        complete: Whether training wants every class in every domain.
     """
     domains, names = inventory.domains, inventory.class_names
     if not inventory.names:
@@ -32,9 +35,22 @@ def report_classes(inventory: Inventory, problems: Problems) -> None:
     )
     learned = by_split["train"] > 0
     # What training lacks too is said once, and so is what has one image only.
+    nowhere = ~learned.any(axis=0)
     _report_missing(
-        "missing_class", inventory, by_split["train"], True, problems
+        "missing_class",
+        inventory,
+        by_split["train"],
+        True if complete else nowhere,
+        problems,
     )
+    if not complete:
+        _report_missing(
+            "missing_in_train",
+            inventory,
+            by_split["train"],
+            ~nowhere,
+            problems,
+        )
     several = learned & (images > 1)
     _report_missing(
         "missing_in_validation",

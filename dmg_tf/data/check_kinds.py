@@ -96,8 +96,7 @@ STRUCTURE_KINDS: dict[str, Kind] = {
     "label_order": Kind(
         ERROR,
         "lists whose labels follow another order of the classes",
-        "labels must number the class folders in alphabetical order, without "
-        "gaps",
+        "number the class folders as the other lists do",
     ),
     "wrong_label": Kind(
         ERROR,

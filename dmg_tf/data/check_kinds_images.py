@@ -21,6 +21,11 @@ IMAGE_KINDS: dict[str, Kind] = {
         "sets of identical files with different classes",
         "keep the copy with the right class, remove the others",
     ),
+    "missing_in_train": Kind(
+        WARNING,
+        "classes that a domain's training list lacks",
+        "as a source it teaches nothing of them; the other sources do",
+    ),
     "copies_across_domains": Kind(
         WARNING,
         "sets of identical files in several domains",

@@ -69,6 +69,8 @@ class DomainData:
             has none; in-domain accuracy is then measured on `validation`.
         out_of_domain: The target's images that are scored.
         notes: Lines for the user, on what was left out while reading.
+        complete: Whether every source must have every class. Official lists
+            may lack some: DomainNet's painting learns from no `t-shirt`.
     """
 
     dataset: str
@@ -80,6 +82,7 @@ class DomainData:
     test: Examples | None
     out_of_domain: Examples
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
     @property
     def in_domain_split(self) -> str:
@@ -121,8 +124,25 @@ class DomainData:
         return data
 
 
+def lacking_classes(data: DomainData) -> dict[str, list[str]]:
+    """Returns {source: classes it has no training image of}, if it lacks any.
+
+    Args:
+        data: The images.
+    """
+    lacking = {}
+    for index, domain in enumerate(data.source_domains):
+        labels = data.train.labels[data.train.domain_ids == index]
+        counts = np.bincount(labels, minlength=len(data.class_names))
+        if not counts.all():
+            lacking[domain] = [
+                data.class_names[i] for i in np.flatnonzero(counts == 0)
+            ]
+    return lacking
+
+
 def check_domain_data(data: DomainData) -> None:
-    """Raises UserError where a split or a source's class holds no image."""
+    """Raises UserError where a split or a class to learn holds no image."""
     if len(data.class_names) < 2:
         raise UserError(
             f"there is nothing to tell apart: the only class is "
@@ -137,14 +157,25 @@ def check_domain_data(data: DomainData) -> None:
                 raise UserError(
                     f"the source domain {domain!r} has no images for {split}"
                 )
-            counts = np.bincount(labels, minlength=len(data.class_names))
-            if split == "train" and not counts.all():
-                name = data.class_names[int(np.argmin(counts))]
-                raise UserError(
-                    f"the source domain {domain!r} has no training image of "
-                    f"class {name!r}; every class must be in every source"
-                )
+    _check_classes(data)
     if not len(data.out_of_domain):
         raise UserError(
             f"the target domain {data.target_domain!r} has no images"
         )
+
+
+def _check_classes(data: DomainData) -> None:
+    lacking = lacking_classes(data)
+    if lacking and data.complete:
+        domain, names = next(iter(lacking.items()))
+        raise UserError(
+            f"the source domain {domain!r} has no training image of class "
+            f"{names[0]!r}; every class must be in every source"
+        )
+    learned = set(data.train.labels.tolist())
+    for label, name in enumerate(data.class_names):
+        if label not in learned:
+            raise UserError(
+                f"no source domain has a training image of class {name!r}; "
+                "nothing can be learned of it"
+            )

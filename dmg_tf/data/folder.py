@@ -164,13 +164,13 @@ def load(
         if missing:
             raise UserError(
                 f"the source domain {domain!r} has no images of class "
-                f"{_some(missing)}; every class must be in every source "
+                f"{some(missing)}; every class must be in every source "
                 f"domain (in {root / domain})"
             )
     unknown = [c for c in listed[target].images if c not in class_names]
     if unknown:
         raise UserError(
-            f"the target domain {target!r} has the class {_some(unknown)}, "
+            f"the target domain {target!r} has the class {some(unknown)}, "
             "which no source domain has; nothing can be learned of it"
         )
     train, validation = [], []
@@ -195,7 +195,7 @@ def load(
     notes = ()
     if others:
         notes = (
-            f"left out {len(others)} files that are no images: {_some(others)}",
+            f"left out {len(others)} files that are no images: {some(others)}",
         )
     data = DomainData(
         dataset,
@@ -234,6 +234,7 @@ def _list_domain(root: pathlib.Path, domain: str) -> _Listing:
     return _Listing(images, others)
 
 
-def _some(names: Sequence[str], count: int = 3) -> str:
+def some(names: Sequence[str], count: int = 3) -> str:
+    """Returns the first few names, and how many more there are."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return ", ".join(map(repr, names[:count])) + more

@@ -1,9 +1,10 @@
 """Reads lists of images and labels, and says all that is wrong with them."""
 
+import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dmg_tf.data.examples import Examples
 from dmg_tf.errors import UserError
@@ -28,9 +29,13 @@ class ListProblem:
 class ListReader:
     """Reads lists of "relative/path label" lines and checks every line.
 
-    Classes are the folders that hold the images, in alphabetical order; a
-    label must be the position of its folder's name, counted from
-    `first_label`.
+    Classes are the folders that hold the images. Their order is that of the
+    labels, which every dataset numbers in its own way (DomainNet has `t-shirt`
+    behind `trumpet`): a folder's label is the one that most of its images
+    have, and all others contradict it. Where two folders would share a label,
+    their alphabetical order decides.
+
+    A class that no list has leaves a gap in the labels, which is closed.
 
     Args:
         root: The folder that paths are relative to.
@@ -114,13 +119,20 @@ class ListReader:
     ) -> dict[pathlib.Path, list[Entry]]:
         """Reads all lists of a run, then checks labels against folders.
 
+        Returns:
+            {list: entries}, with labels that are indices into `class_names`.
+
         Raises:
             UserError: As `read`, and if a label is not its class folder's.
         """
         lists = {path: self.read(path) for path in paths}
         for path, name, label, expected in self.wrong_labels(lists):
             raise UserError(wrong_label_text(path, name, label, expected))
-        return lists
+        number_of = {name: i for i, name in enumerate(self.class_names)}
+        return {
+            path: [(name, number_of[class_folder(name)]) for name, _ in entries]
+            for path, entries in lists.items()
+        }
 
     def wrong_labels(
         self, lists: Mapping[pathlib.Path, Sequence[Entry]]
@@ -130,13 +142,8 @@ class ListReader:
         Yields:
             (list, relative path, label, expected label), labels as written.
         """
-        names = {
-            class_folder(name)
-            for entries in lists.values()
-            for name, _ in entries
-        }
-        self.class_names = tuple(sorted(names))
-        expected = {name: i for i, name in enumerate(self.class_names)}
+        expected = _labels_of_classes(lists.values())
+        self.class_names = tuple(sorted(expected, key=expected.get))
         for path, entries in lists.items():
             for name, label in entries:
                 right = expected[class_folder(name)]
@@ -163,6 +170,26 @@ class ListReader:
             except OSError:
                 self._files[folder] = frozenset()
         return file in self._files[folder]
+
+
+def _labels_of_classes(lists: Iterable[Sequence[Entry]]) -> dict[str, int]:
+    """Returns each class folder's label, from 0."""
+    votes = collections.defaultdict(collections.Counter)
+    for entries in lists:
+        for name, label in entries:
+            votes[class_folder(name)][label] += 1
+    labels = {
+        # The smallest of those with equally many.
+        name: min(counts, key=lambda label: (-counts[label], label))
+        for name, counts in votes.items()
+    }
+    first = min(labels.values(), default=0)
+    gapless = sorted(labels.values()) == [*range(first, first + len(labels))]
+    if len(set(labels.values())) < len(labels):
+        return {name: i for i, name in enumerate(sorted(labels))}
+    if gapless:  # but perhaps counted from another number
+        return {name: label - first for name, label in labels.items()}
+    return labels
 
 
 def class_folder(name: str) -> str:

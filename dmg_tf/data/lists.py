@@ -1,10 +1,16 @@
 """Datasets that come with official lists of their splits: PACS, DomainNet."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from dmg_tf.data.examples import DomainData, Examples, check_domain_data
-from dmg_tf.data.folder import pick_domains, split_by_seed
+from dmg_tf.data.examples import (
+    DomainData,
+    Examples,
+    check_domain_data,
+    lacking_classes,
+)
+from dmg_tf.data.folder import pick_domains, some, split_by_seed
 from dmg_tf.data.list_reader import ListReader
 from dmg_tf.errors import UserError
 
@@ -77,9 +83,9 @@ def load_pacs(
         joined("crossval"),
         None,
         reader.examples(lists[place(target, "test")], -1),
+        complete=False,
     )
-    check_domain_data(data)
-    return data
+    return _checked(data)
 
 
 def load_domainnet(
@@ -141,9 +147,20 @@ def load_domainnet(
         Examples.concatenate(validation),
         Examples.concatenate(test),
         reader.examples(lists[place(target, "test")], -1),
+        complete=False,
     )
+    return _checked(data)
+
+
+def _checked(data: DomainData) -> DomainData:
+    """Returns the data, with a note on classes that a source lacks."""
     check_domain_data(data)
-    return data
+    notes = tuple(
+        f"the training list of {domain} has no image of "
+        f"{some(names)}; other sources teach it"
+        for domain, names in lacking_classes(data).items()
+    )
+    return dataclasses.replace(data, notes=data.notes + notes)
 
 
 def _split_by_class(entries, seed):

@@ -116,7 +116,14 @@ LIST_CASES = [
         1,
         "cannot read the list splits/art_crossval_kfold.txt",
     ),
-    ("domainnet", d.lose_class_in("train"), "missing_class", 1, "art: dog"),
+    ("domainnet", d.lose_class_in("train"), "missing_in_train", 1, "art: dog"),
+    (
+        "domainnet",
+        d.lose_class_everywhere,
+        "missing_class",
+        3,
+        "art: dog",
+    ),
     ("domainnet", d.lose_class_in("test"), "missing_in_test", 1, "art: dog"),
     (
         "domainnet",
@@ -169,6 +176,7 @@ ALSO = {
     ("domainnet", "split_overlap"): {"unlisted", "validation_in_train"},
     ("domainnet", "missing_list"): {"unlisted"},
     ("domainnet", "missing_class"): {"unlisted"},
+    ("domainnet", "missing_in_train"): {"unlisted"},
     ("domainnet", "missing_in_test"): {"unlisted"},
     ("domainnet", "missing_in_validation"): {"validation_in_train"},
 }

@@ -120,6 +120,70 @@ def test_domainnet_takes_given_validation_lists(domainnet_like):
     assert data.counts()["train"] == {"art": 39, "sketch": 36}
 
 
+def rewrite(root, change):
+    for path in root.glob("*.txt"):
+        changed = (change(line) for line in path.read_text().splitlines())
+        path.write_text("\n".join(line for line in changed if line))
+
+
+def test_labels_number_the_classes_in_their_own_order(tmp_path):
+    """DomainNet's order is not the alphabet's: capitals, and 't-shirt'."""
+    names = ("trumpet", "t-shirt", "The_Mona_Lisa")
+    root = write_images(tmp_path, ("a", "b", "c"), names, 4, size=8)
+    for domain in "abc":
+        for split, indices in (("train", (0, 1, 2)), ("test", (3,))):
+            text = [
+                f"{domain}/{name}/{i}.png {label}"
+                for label, name in enumerate(names)
+                for i in indices
+            ]
+            (root / f"{domain}_{split}.txt").write_text("\n".join(text))
+    data = load_domainnet(root, "c")
+    assert data.class_names == names
+    for path, label in zip(data.train.paths, data.train.labels, strict=True):
+        assert f"/{names[label]}/" in path
+
+
+def test_a_class_that_no_list_has_leaves_no_gap(domainnet_like):
+    rewrite(
+        domainnet_like,
+        lambda line: line.replace(" 1", " 7") if "/dog/" in line else line,
+    )
+    data = load_domainnet(domainnet_like, "photo")
+    assert data.class_names == CLASSES and set(data.train.labels) == {0, 1}
+
+
+def test_lists_that_contradict_each_other(domainnet_like):
+    path = domainnet_like / "art_train.txt"
+    path.write_text(path.read_text().replace(" 1", " 0"))
+    with pytest.raises(UserError, match="has the label 0, but class 'dog' has"):
+        load_domainnet(domainnet_like, "photo")
+
+
+def test_a_source_may_lack_a_class(domainnet_like):
+    """As painting does in the lists that DomainNet's authors publish."""
+    path = domainnet_like / "art_train.txt"
+    kept = [x for x in path.read_text().splitlines() if "/dog/" not in x]
+    path.write_text("\n".join(kept))
+    data = load_domainnet(domainnet_like, "photo")
+    assert data.counts()["train"] == {"art": 18, "sketch": 36}
+    assert data.notes == (
+        "the training list of art has no image of 'dog'; other sources teach "
+        "it",
+    )
+    # Images that can't be read may be left out of such data too.
+    assert len(data.without(data.train.paths[:1]).train) == 53
+
+
+def test_a_class_that_no_source_learns(domainnet_like):
+    for domain in ("art", "sketch"):
+        path = domainnet_like / f"{domain}_train.txt"
+        kept = [x for x in path.read_text().splitlines() if "/dog/" not in x]
+        path.write_text("\n".join(kept))
+    with pytest.raises(UserError, match="no source domain has .* 'dog'"):
+        load_domainnet(domainnet_like, "photo")
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     "target,counts",
