@@ -14,6 +14,7 @@ if str(ROOT) not in sys.path:  # `python tuning/leave_one_out.py`
 from dmg_tf.config import OneLineParser, add_config_flags  # noqa: E402
 from dmg_tf.errors import UserError  # noqa: E402
 from dmg_tf.progress import print_error  # noqa: E402
+from tuning.devices import check_devices  # noqa: E402
 from tuning.grid import plan_runs  # noqa: E402
 from tuning.paper_tables import write_tables  # noqa: E402
 from tuning.run_results import load_runs  # noqa: E402
@@ -76,6 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.jobs < 1:
             raise UserError(f"--jobs must be at least 1, got {args.jobs}")
+        check_devices(args.strategy)
         runs = plan_runs(parser, args)
         finished = sum(run.finished for run in runs)
         print_error(f"{len(runs)} runs, {finished} of them finished")

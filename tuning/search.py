@@ -21,12 +21,9 @@ from dmg_tf.data import detect_dataset  # noqa: E402
 from dmg_tf.errors import UserError  # noqa: E402
 from dmg_tf.quiet import load_tensorflow  # noqa: E402
 from dmg_tf.registry import DATASETS  # noqa: E402
+from tuning.devices import check_devices  # noqa: E402
 from tuning.search_cluster import place_from_environment  # noqa: E402
-from tuning.search_flags import (  # noqa: E402
-    add_search_flags,
-    check_devices,
-    check_tuner,
-)
+from tuning.search_flags import add_search_flags, check_tuner  # noqa: E402
 from tuning.search_folder import Search, default_folder  # noqa: E402
 from tuning.search_space import add_space_flags, space_from_args  # noqa: E402
 
@@ -51,7 +48,7 @@ def search_from_args(args) -> Search:
     """
     check_tuner(args)
     config = config_from_args(args)
-    check_devices(config)
+    check_devices(config.strategy)
     dataset = detect_dataset(config.dataset, config.data)
     space = space_from_args(args, config)
     folder = args.output or default_folder(config, dataset, args.tuner)

@@ -3,9 +3,7 @@
 import argparse
 import importlib.util
 
-from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
-from dmg_tf.training.cluster import read_cluster
 
 TUNERS = ("grid", "random", "bayesian", "hyperband")
 
@@ -63,18 +61,6 @@ def check_tuner(args: argparse.Namespace) -> None:
         raise UserError(
             "--tuner bayesian needs scikit-learn: pip install -r "
             "requirements-extra.txt"
-        )
-
-
-def check_devices(config: RunConfig) -> None:
-    """Raises UserError if a run would be shared by several processes."""
-    several = config.strategy == "auto" and len(read_cluster().addresses) > 1
-    if config.strategy == "multi_worker" or several:
-        raise UserError(
-            "a search trains each run in one process, and --strategy "
-            f"{config.strategy} with TF_CONFIG in several; unset TF_CONFIG and "
-            "start KerasTuner's workers (docs/tuning.md), or give --strategy "
-            "mirrored"
         )
 
 

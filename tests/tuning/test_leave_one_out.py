@@ -37,6 +37,12 @@ def names(folder):
     return {p.name for p in folder.iterdir() if p.is_dir()} - {"logs"}
 
 
+def test_several_machines_are_refused(sweep, capsys):
+    assert sweep("--strategy", "multi_worker") == 2
+    assert "trained by one process" in capsys.readouterr().err
+    assert not sweep.folder.exists()
+
+
 # === What is run ===
 
 

@@ -213,7 +213,7 @@ def test_several_machines_are_refused(
 ):
     argv = flags(tiny_folder, tmp_path / "s")
     line = error_of(capsys, [*argv, "--strategy", "multi_worker"])
-    assert "a search trains each run in one process" in line
+    assert "each run of a sweep is trained by one process" in line
     monkeypatch.setenv("TF_CONFIG", cluster(2)[0])
     assert "--strategy auto with TF_CONFIG" in error_of(capsys, argv)
     assert not (tmp_path / "s").exists()
