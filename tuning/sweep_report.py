@@ -96,7 +96,7 @@ def _what(runs) -> str:
         f"{len(runs)} runs: {names(run.label for run in runs)} on "
         f"{names(run.config['backbone'] for run in runs)}; "
         f"{names(run.config['epochs'] for run in runs)} epochs, "
-        f"{names(run.config['image_size'] for run in runs)} px, seeds "
+        f"{names(run.config['image_size'] for run in runs)} px, seed "
         f"{names(sorted(run.config['seed'] for run in runs))}, images of "
         f"{config['data'] or 'the built-in data'}."
     )

@@ -172,6 +172,12 @@ def naming_bad_images(paths, stream=None, model=None, more_paths=()):
         undecodable = undecodable_path(error)
         if undecodable:
             raise UserError(not_for_service(undecodable)) from error
+        gone = _missing_file(error)
+        if gone and gone not in {*paths, *more_paths}:
+            raise UserError(
+                f"{gone} is gone, which --cache disk had written; start "
+                "again with --resume, and the images are decoded anew"
+            ) from error
         order = []
         if stream is not None:
             # Most likely among the batches that were being prepared.
@@ -186,3 +192,9 @@ def naming_bad_images(paths, stream=None, model=None, more_paths=()):
         if not bad:
             raise
         raise bad_image_error(bad) from error
+
+
+def _missing_file(error: Exception) -> str | None:
+    """Returns the file that TensorFlow did not find, if it was that."""
+    before, found, _ = str(error).partition("; No such file or directory")
+    return before.rpartition("}} ")[2] if found else None

@@ -11,6 +11,7 @@ from dmg_tf.data.decoding import decode
 from dmg_tf.data.folder import load
 from dmg_tf.data.pipeline import ImageSpec, TrainingStream, evaluation_dataset
 from dmg_tf.errors import UserError
+from dmg_tf.training.scoring import naming_bad_images
 from tests.data.test_pipeline import assert_equal_batches, batches
 
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
@@ -115,6 +116,20 @@ def test_a_missing_image_is_named(tmp_path):
     cache = DiskCache(tmp_path, 32)
     with pytest.raises(UserError, match="gone.png: No such file"):
         cache.missing([str(tmp_path / "gone.png")])
+
+
+def test_a_kept_image_that_is_gone_is_named(tmp_path, data):
+    """Someone cleans up while a run reads."""
+    cache = DiskCache(tmp_path / "my cache", 32)
+    paths = data.train.paths
+    cache.fill(paths)
+    for path in (tmp_path / "my cache").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    words = f"{tmp_path}/my cache/.* is gone, .* again with --resume"
+    with pytest.raises(UserError, match=words), naming_bad_images(paths):
+        stream = TrainingStream(data.train, SPEC, 8, seed=0, images=cache)
+        next(iter(stream.dataset()))
 
 
 def test_memory_is_measured():
