@@ -74,8 +74,7 @@ def with_stub():
     from dmg_tf.registry import BACKBONES
 
     with pytest.MonkeyPatch.context() as patch:
-        place = "tests.export_helpers:stub"
-        patch.setitem(BACKBONES._places, "stub", place)
+        patch.setitem(BACKBONES._places, "stub", "tests.stubs:stub")
         yield
 
 

@@ -6,13 +6,11 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 import dmg_tf
 from dmg_tf import export
-from dmg_tf.backbones.blocks import Backbone, PaddedConv2D, classifier
 from dmg_tf.data.transforms import normalize, resize
 
 DOMAINS = ("a", "b", "c")
@@ -21,20 +19,6 @@ SIZE = 32
 # Signatures that every method has.
 COMMON = {"serving_default", "serving_float", "serving_bytes", "metadata"}
 KNOWN = {"known_domain", "known_domain_by_name"}
-
-
-def stub(spec):
-    """A backbone that takes no time to trace."""
-    stages, width = [], 3
-    for name in ("stem", "body"):
-        inputs = keras.Input((None, None, width))
-        x = PaddedConv2D(8, 3, pixels=1, strides=2, name=f"{name}.conv")(inputs)
-        x = keras.layers.ReLU()(x)
-        if name == "body":
-            x = keras.layers.GlobalAveragePooling2D()(x)
-        stages.append(keras.Model(inputs, x, name=name))
-        width = 8
-    return Backbone((*stages, classifier("fc", 8, spec)), ("body", "fc"))
 
 
 def make(method, backbone, *, domains=DOMAINS, classes=5, **options):

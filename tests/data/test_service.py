@@ -19,17 +19,11 @@ from dmg_tf.data.folder import load
 from dmg_tf.data.pipeline import ImageSpec, Shard, TrainingStream
 from dmg_tf.data.service_client import check_service, parse_address
 from dmg_tf.errors import UserError
-from dmg_tf.registry import BACKBONES
 from tests.conftest import ROOT
-from tests.training.workers import STUB, command
+from tests.training.workers import command
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_stub")]
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
-
-
-@pytest.fixture(autouse=True)
-def with_stub(monkeypatch):
-    monkeypatch.setitem(BACKBONES._places, "stub", STUB)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from dmg_tf.errors import UserError
 from dmg_tf.evaluation import Evaluator
 from dmg_tf.layers.batch_norm import FusedBatchNorm
 from dmg_tf.methods.build import build_model
-from dmg_tf.registry import BACKBONES
 from dmg_tf.training import machines
 from dmg_tf.training.distribution import (
     check_batch_size,
@@ -29,7 +28,7 @@ from dmg_tf.training.machines import (
 )
 from dmg_tf.training.optimizers import OPTIMIZERS
 from tests.helpers import random_batch
-from tests.training.workers import STUB, command, last_weights
+from tests.training.workers import command, last_weights
 
 STEPS = 5
 
@@ -40,9 +39,8 @@ def data(tiny_folder):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(with_stub):
     """The name of a backbone that takes no time to trace."""
-    monkeypatch.setitem(BACKBONES._places, "stub", STUB)
     return "stub"
 
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 import train
-from dmg_tf.registry import BACKBONES
 from tests.training.workers import (
-    STUB,
     cluster,
     command,
     finish,
@@ -44,8 +42,7 @@ def assert_close(first, second, **tolerance):
         )
 
 
-def test_two_processes_train_as_one(whole, tiny_folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(BACKBONES._places, "stub", STUB)
+def test_two_processes_train_as_one(whole, with_stub, tiny_folder, tmp_path):
     output, said = whole
     assert [code for code, _, _ in said] == [0, 0], said[0][2] + said[1][2]
     assert train.main(command(tiny_folder, tmp_path / "one", *WHOLE)) == 0

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import train
-from dmg_tf.registry import BACKBONES
 from dmg_tf.training.history import read_history
-from tests.training.workers import STUB, last_weights
+from tests.training.workers import last_weights
 
 FLAGS = [
     *("--target", "c", "--backbone", "stub", "--weights", "none"),
@@ -17,16 +16,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def known_stub():
-    """Knows a backbone that always begins with the same weights."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", STUB)
-        yield
-
-
 @pytest.fixture(scope="module")
-def folders(tiny_folder, tmp_path_factory):
+def folders(with_stub, tiny_folder, tmp_path_factory):
     """A plain run, and one that looks, with its images in memory."""
     root = tmp_path_factory.mktemp("runs")
     for name, more in (
@@ -68,7 +59,9 @@ def test_the_target_is_written_down(folders):
     assert "target_pred_ens" not in plain[0]
 
 
-def test_a_damaged_target_image_is_named(tiny_folder, tmp_path, capsys):
+def test_a_damaged_target_image_is_named(
+    with_stub, tiny_folder, tmp_path, capsys
+):
     shutil.copytree(tiny_folder, tmp_path / "data")
     bad = tmp_path / "data" / "c" / "x" / "3.png"
     bad.write_bytes(b"no image")

@@ -9,41 +9,13 @@ import socket
 import subprocess
 import sys
 
-import keras
 import tensorflow as tf
 
-from dmg_tf.backbones.blocks import (
-    Backbone,
-    PaddedConv2D,
-    classifier,
-    uniform_by_fan_in,
-)
 from dmg_tf.registry import BACKBONES
 from tests.conftest import ROOT
+from tests.stubs import STUB
 
 SECONDS = 120  # nothing that a test starts lives longer
-STUB = "tests.training.workers:stub"
-
-
-def stub(spec):
-    """A backbone without batch normalisation, the same in every process."""
-    stages, width = [], 3
-    for name in ("stem", "body"):
-        inputs = keras.Input((None, None, width))
-        x = PaddedConv2D(
-            8,
-            3,
-            pixels=1,
-            strides=2,
-            kernel_initializer=uniform_by_fan_in(name, spec.seed),
-            name=f"{name}.conv",
-        )(inputs)
-        x = keras.layers.ReLU()(x)
-        if name == "body":
-            x = keras.layers.GlobalAveragePooling2D()(x)
-        stages.append(keras.Model(inputs, x, name=name))
-        width = 8
-    return Backbone((*stages, classifier("fc", 8, spec)), ("body", "fc"))
 
 
 def command(data, output, *extra):

@@ -4,39 +4,8 @@ import hashlib
 import json
 import pathlib
 
-import keras
-
-from dmg_tf.backbones.blocks import (
-    Backbone,
-    PaddedConv2D,
-    classifier,
-    uniform_by_fan_in,
-)
 from dmg_tf.data import detect_dataset
 from dmg_tf.training.run import RunResult
-
-STUB = "tests.tuning.fakes:stub"
-
-
-def stub(spec):
-    """Two convolutions, whose first weights depend on the seed alone."""
-    stages, width = [], 3
-    for name in ("stem", "body"):
-        inputs = keras.Input((None, None, width))
-        x = PaddedConv2D(
-            8,
-            3,
-            pixels=1,
-            strides=2,
-            name=f"{name}.conv",
-            kernel_initializer=uniform_by_fan_in(name, spec.seed),
-        )(inputs)
-        x = keras.layers.ReLU()(x)
-        if name == "body":
-            x = keras.layers.GlobalAveragePooling2D()(x)
-        stages.append(keras.Model(inputs, x, name=name))
-        width = 8
-    return Backbone((*stages, classifier("fc", 8, spec)), ("body", "fc"))
 
 
 def accuracy_of(config, epochs, what):

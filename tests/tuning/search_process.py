@@ -13,7 +13,7 @@ DMG_TF_LAZY = True
 from dmg_tf.quiet import load_tensorflow  # noqa: E402
 from dmg_tf.registry import BACKBONES  # noqa: E402
 
-BACKBONES._places["stub"] = "tests.tuning.fakes:stub"
+BACKBONES._places["stub"] = "tests.stubs:stub"
 
 
 def watch_runs():

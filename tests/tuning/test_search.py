@@ -19,8 +19,10 @@ import train
 from dmg_tf.errors import UserError
 from tests.conftest import ROOT
 from tests.training.workers import cluster, last_weights
-from tests.tuning.fakes import STUB, fake_training
+from tests.tuning.fakes import fake_training
 from tuning import search, trials
+
+pytestmark = pytest.mark.usefixtures("with_stub")
 
 
 def flags(data, output, *more):
@@ -58,18 +60,8 @@ def kept_in_memory():
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def known_stub():
-    """Knows the backbone "stub", quick to trace."""
-    with pytest.MonkeyPatch.context() as patch:
-        from dmg_tf.registry import BACKBONES
-
-        patch.setitem(BACKBONES._places, "stub", STUB)
-        yield
-
-
 @pytest.fixture(scope="module")
-def finished(tiny_folder, tmp_path_factory):
+def finished(with_stub, tiny_folder, tmp_path_factory):
     """A grid of two values of λ_O, really trained, and what it left."""
     folder = tmp_path_factory.mktemp("searches") / "grid"
     argv = flags(tiny_folder, folder, "--siou-weights", "0", "0.1", "--seed=3")

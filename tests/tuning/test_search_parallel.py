@@ -11,7 +11,6 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.tuning.fakes import STUB
 from tuning import search
 
 # For all of it; a search that waits for a dead worker would wait for ever.
@@ -120,11 +119,8 @@ def test_a_killed_worker_s_trial_is_run_by_another(start, tmp_path):
 
 
 @pytest.fixture
-def as_chief(monkeypatch):
+def as_chief(with_stub, monkeypatch):
     """This process is the chief, at an address that is taken."""
-    from dmg_tf.registry import BACKBONES
-
-    monkeypatch.setitem(BACKBONES._places, "stub", STUB)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

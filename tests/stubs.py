@@ -1,0 +1,36 @@
+"""A small network that stands in for a backbone."""
+
+import keras
+
+from dmg_tf.backbones.blocks import (
+    Backbone,
+    PaddedConv2D,
+    classifier,
+    uniform_by_fan_in,
+)
+
+STUB = "tests.stubs:stub"
+
+
+def stub(spec):
+    """Two convolutions, quick to trace and the same in every process.
+
+    There is no batch normalisation; first weights depend on the seed alone.
+    """
+    stages, width = [], 3
+    for name in ("stem", "body"):
+        inputs = keras.Input((None, None, width))
+        x = PaddedConv2D(
+            8,
+            3,
+            pixels=1,
+            strides=2,
+            kernel_initializer=uniform_by_fan_in(name, spec.seed),
+            name=f"{name}.conv",
+        )(inputs)
+        x = keras.layers.ReLU()(x)
+        if name == "body":
+            x = keras.layers.GlobalAveragePooling2D()(x)
+        stages.append(keras.Model(inputs, x, name=name))
+        width = 8
+    return Backbone((*stages, classifier("fc", 8, spec)), ("body", "fc"))
