@@ -221,6 +221,13 @@ def test_few_images_are_shared_evenly():
         even_batch_size(strategy, 64, 1)
 
 
+def test_one_device_is_one_whatever_the_cluster_says(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"ps": ["here"]}}')
+    assert make_strategy("one").num_replicas_in_sync == 1
+    with pytest.raises(UserError, match="names the job 'ps'"):
+        make_strategy("auto")
+
+
 def test_auto_takes_one_cpu_as_it_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     strategy = make_strategy("auto")
