@@ -84,12 +84,18 @@ class Search:
         path = folder / _SETTINGS
         try:
             old = json.loads(path.read_text("utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+            # A search of before a setting was there had its default.
+            config = RunConfig.from_json(old["config"]).to_json()
+            old["config"] = {k: v for k, v in config.items() if k != "output"}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"--output {folder} is not empty and holds no search; give "
                 "another folder"
             ) from error
-        old, new = _flat(old), _flat(json.loads(json.dumps(self.settings())))
+        old, new = (
+            _flat(json.loads(json.dumps(settings)))
+            for settings in (old, self.settings())
+        )
         changed = [
             f"{name} was {old.get(name)}, is {new.get(name)}"
             for name in {**old, **new}

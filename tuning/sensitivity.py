@@ -24,6 +24,7 @@ _LINES = (
     ("#E69F00", "v"),
     ("#56B4E9", "P"),
 )
+_POINTS, _IOU = 5, 0.1  # what an axis shows at the least
 _LABELS = {
     "siou_weight": "$\\lambda_O$, weight of the overlap penalty",
     "sparsity_weight": "$\\lambda_S$, weight of the sparsity penalty",
@@ -90,6 +91,8 @@ def _write_figure(search, rows, name) -> pathlib.Path:
     axes[1].legend(fontsize="small")
     if with_masks:
         _draw_overlap(axes[2], scale, rows, name)
+    for panel in axes[:2]:
+        _widen(panel, _POINTS, 0, 100)
     for panel in axes:
         scale.dress(panel)
         panel.set_xlabel(_LABELS[name])
@@ -115,12 +118,21 @@ def _draw_overlap(panel, scale, rows, name):
             _draw(panel, scale, points, *line, label=f"input of {site}")
     points = _points(rows, name, "mask_iou", 1)
     _draw(panel, scale, points, _BLACK, "x", label="mean", dashed=True)
-    # Hundredths of an IoU must not look like much.
-    low, high = panel.dataLim.intervaly
-    panel.set_ylim(max(-0.01, min(low, high - 0.1) - 0.02), high + 0.02)
+    _widen(panel, _IOU, 0, 1)
     panel.set_title("Overlap of the sources' masks")
     panel.set_ylabel("IoU, mean over pairs")
     panel.legend(fontsize="small")
+
+
+def _widen(panel, span, low, high) -> None:
+    """Shows at least a span of values: small differences must look small."""
+    first, last = panel.dataLim.intervaly
+    missing = max(0, span - (last - first)) / 2
+    margin = 0.05 * max(span, last - first)
+    panel.set_ylim(
+        max(low - margin, first - missing - margin),
+        min(high + margin, last + missing + margin),
+    )
 
 
 def _points(rows, name, measure, factor) -> list[tuple[float, Mean]]:

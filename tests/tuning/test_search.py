@@ -250,6 +250,16 @@ def test_other_settings_are_refused(two_seeds, capsys):
     assert "tuner was grid, is random" in line
 
 
+def test_a_search_from_before_a_setting_goes_on(two_seeds, request):
+    folder, argv, _ = two_seeds
+    path = folder / "search.json"
+    settings = json.loads(path.read_text())
+    del settings["config"]["track_target"]
+    path.write_text(json.dumps(settings))
+    request.getfixturevalue("never")
+    assert search.main(argv) == 0
+
+
 def test_a_grid_can_be_taken_further(
     tiny_folder, tmp_path, capsys, no_training
 ):
