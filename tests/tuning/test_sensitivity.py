@@ -72,6 +72,16 @@ def test_three_panels_as_in_the_paper(tmp_path, drawn):
         assert panel.get_xlabel() and panel.get_ylabel()
 
 
+def test_small_differences_look_small(tmp_path, drawn):
+    search = make_search(tmp_path, siou_weight=(0.0, 1e-3))
+    write_figures(search, [row(0, 0.0), row(1, 1e-3)])
+    for panel, span in zip(drawn[-1].axes, (5, 5, 0.1), strict=True):
+        low, high = panel.get_ylim()
+        assert high - low >= span
+        for line in panel.get_lines()[:1]:
+            assert all(low < y < high for y in line.get_ydata())
+
+
 def test_each_number_that_was_searched_has_a_figure(tmp_path, drawn):
     """A point a setting; the line is the mean over the other settings."""
     search = make_search(
