@@ -128,9 +128,14 @@ class ListReader:
         lists = {path: self.read(path) for path in paths}
         for path, name, label, expected in self.wrong_labels(lists):
             raise UserError(wrong_label_text(path, name, label, expected))
-        number_of = {name: i for i, name in enumerate(self.class_names)}
+        labels = sorted(
+            {label for entries in lists.values() for _, label in entries}
+        )
+        if labels == list(range(len(labels))):
+            return lists
+        number_of = {label: i for i, label in enumerate(labels)}
         return {
-            path: [(name, number_of[class_folder(name)]) for name, _ in entries]
+            path: [(name, number_of[label]) for name, label in entries]
             for path, entries in lists.items()
         }
 
@@ -174,10 +179,14 @@ class ListReader:
 
 def _labels_of_classes(lists: Iterable[Sequence[Entry]]) -> dict[str, int]:
     """Returns each class folder's label, from 0."""
-    votes = collections.defaultdict(collections.Counter)
-    for entries in lists:
-        for name, label in entries:
-            votes[class_folder(name)][label] += 1
+    pairs = collections.Counter(
+        (class_folder(name), label)
+        for entries in lists
+        for name, label in entries
+    )
+    votes = collections.defaultdict(dict)
+    for (name, label), count in pairs.items():
+        votes[name][label] = count
     labels = {
         # The smallest of those with equally many.
         name: min(counts, key=lambda label: (-counts[label], label))
