@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import tensorflow as tf
 import evaluate
 import train
 from dmg_tf.training import run as run_module
+from tests.commands import RUN_FILES, answer_of
 from tests.conftest import ROOT
 
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "16"]
@@ -58,17 +58,7 @@ def error_of(capsys, argv, main=train.main):
 
 def test_run_folder(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {
-        "config.json",
-        "environment.json",
-        "history.csv",
-        "results.json",
-        "predictions.csv",
-        "report.html",
-        "model.keras",
-        "checkpoint",
-        "logs",
-    }
+    assert names == RUN_FILES
     config = json.loads((finished / "config.json").read_text())
     assert config["dataset"] == "folder" and config["epochs"] == 2
     environment = json.loads((finished / "environment.json").read_text())
@@ -261,33 +251,19 @@ def test_a_run_can_be_prolonged(finished, tiny_folder, tmp_path):
 
 
 def test_wrong_names_do_not_wait_for_tensorflow():
-    begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), "--target", "a"]
-        + ["--backbone", "resnet19"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert time.monotonic() - begin < 2
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == (
+    flags = ["--target", "a", "--backbone", "resnet19"]
+    assert answer_of("train.py", *flags, within=2) == (
+        2,
+        "",
         "error: unknown --backbone 'resnet19'; known: alexnet, resnet18, "
-        "resnet50, efficientnet_lite0. Did you mean 'resnet18'?\n"
+        "resnet50, efficientnet_lite0. Did you mean 'resnet18'?\n",
     )
 
 
 @pytest.mark.parametrize("program", ["train.py", "evaluate.py"])
 def test_help_is_quick(program):
-    begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / program), "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0 and "usage:" in done.stdout
-    assert time.monotonic() - begin < 1
+    code, printed, _ = answer_of(program, "--help", within=1)
+    assert code == 0 and "usage:" in printed
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-import math
 import pathlib
 import statistics
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from dmg_tf.training.files import write_json, write_text
 from dmg_tf.training.run_folder import read_results
 from tuning.search_folder import Search
 from tuning.search_space import flag_of, with_values
+from tuning.table import mean_and_error
 from tuning.trials import ERROR_FILE
 
 # Numbers of a run, and of a row as means. The last is for reading alone: no
@@ -48,12 +48,7 @@ class Mean:
     def of(cls, values: Iterable[float | None]) -> "Mean | None":
         """Returns the mean, or None where there is nothing to average."""
         values = [value for value in values if value is not None]
-        if not values:
-            return None
-        error = None
-        if len(values) > 1:
-            error = statistics.stdev(values) / math.sqrt(len(values))
-        return cls(statistics.fmean(values), error, len(values))
+        return cls(*mean_and_error(values), len(values)) if values else None
 
 
 @dataclasses.dataclass(frozen=True)

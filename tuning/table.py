@@ -14,6 +14,18 @@ import rich.markup
 import rich.table
 
 
+def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
+    """Returns mean and standard error; the latter needs two values.
+
+    Args:
+        values: At least one.
+    """
+    error = None
+    if len(values) > 1:
+        error = statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values), error
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """A number of a table.
@@ -32,12 +44,7 @@ class Cell:
     def of(cls, values: Iterable[float]) -> "Cell | None":
         """Returns mean and standard error; None for no values."""
         values = list(values)
-        if not values:
-            return None
-        error = None
-        if len(values) > 1:
-            error = statistics.stdev(values) / math.sqrt(len(values))
-        return cls(statistics.fmean(values), error, len(values))
+        return cls(*mean_and_error(values), len(values)) if values else None
 
     def text(self) -> str:
         """Returns percent, with the standard error if there is one."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import train
+from tests.commands import RUN_FILES
 from tests.training.workers import (
     cluster,
     command,
@@ -60,17 +61,7 @@ def test_only_the_chief_writes_and_talks(whole):
     lines = [x for x in worker[2].splitlines() if "0000 00:00" not in x]
     assert all(x.startswith("WARNING: All log messages") for x in lines)
     names = {path.name for path in output.iterdir()}
-    assert names == {
-        "config.json",
-        "environment.json",
-        "history.csv",
-        "results.json",
-        "predictions.csv",
-        "report.html",
-        "model.keras",
-        "checkpoint",
-        "logs",
-    }
+    assert names == RUN_FILES
     assert len(list((output / "logs").iterdir())) == 1
 
 
