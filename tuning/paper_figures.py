@@ -19,14 +19,17 @@ _MARKERS = "osD^vP*"
 
 
 def write_figure(
-    figure: Figure, folder: pathlib.Path, name: str
+    figure: Figure,
+    folder: pathlib.Path,
+    name: str,
+    suffixes: Sequence[str] = SUFFIXES,
 ) -> list[pathlib.Path]:
-    """Writes a figure as PNG and PDF; returns the files.
+    """Writes a figure in each of some formats; returns the files.
 
     Raises:
         UserError: If they cannot be written.
     """
-    paths = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+    paths = [folder / f"{name}{suffix}" for suffix in suffixes]
     for path in paths:
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=150)

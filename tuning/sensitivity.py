@@ -9,7 +9,6 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
-from dmg_tf.training.files import replacing
 from tuning.search_folder import Search
 from tuning.search_results import Mean, Row
 
@@ -55,14 +54,15 @@ def write_figures(search: Search, rows: Sequence[Row]) -> list[pathlib.Path]:
 
 
 def _write_figure(search, rows, name) -> pathlib.Path:
-    # Figures alone, not pyplot: no window and no state of its own.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # Matplotlib takes a second to load. Figures alone, not pyplot: no window
+    # and no state of its own.
     from matplotlib.figure import Figure
+
+    from tuning.paper_figures import write_figure
 
     with_masks = any(row.mean("mask_iou") for row in rows)
     panels = 3 if with_masks else 2
     figure = Figure(figsize=(4.0 * panels, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels)
     scale = Places({row.values[name] for row in rows})
 
@@ -101,10 +101,9 @@ def _write_figure(search, rows, name) -> pathlib.Path:
         f"{search.config.method} on {search.config.backbone}, target "
         f"{target}{seeds}"
     )
-    path = search.folder / f"sensitivity-{name}.png"
-    for kind in (path.with_suffix(".svg"), path):
-        with replacing(kind) as temporary:
-            figure.savefig(temporary, dpi=150)
+    _, path = write_figure(
+        figure, search.folder, f"sensitivity-{name}", (".svg", ".png")
+    )
     return path
 
 

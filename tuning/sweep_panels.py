@@ -2,6 +2,7 @@
 
 import collections
 import math
+import pathlib
 import statistics
 from collections.abc import Sequence
 
@@ -97,12 +98,13 @@ def shown(found: Table) -> Markup:
 
 def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
     """Returns a chart a target: source validation by epoch."""
-    charts = []
+    charts, names = [], names_of(runs)
+    colours = {n: i for i, n in enumerate(dict.fromkeys(names.values()))}
     for target in targets:
         by_name = collections.defaultdict(list)
         for run in runs:
             if run.target == target:
-                by_name[name_of(run, runs)].append(
+                by_name[names[run.run_dir]].append(
                     {
                         row["epoch"]: row[_VALIDATION]
                         for row in read_history(run.run_dir / "history.csv")
@@ -113,7 +115,7 @@ def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
             Curve(
                 name,
                 [_mean_at(histories, epoch) for epoch in epochs],
-                list(_names(runs)).index(name),
+                colours[name],
             )
             for name, histories in by_name.items()
         ]
@@ -126,22 +128,24 @@ def _mean_at(histories, epoch) -> float:
     return statistics.fmean(values) if values else math.nan
 
 
-def _names(runs) -> dict[str, None]:
-    return dict.fromkeys(name_of(run, runs) for run in runs)
-
-
-def name_of(run: Run, runs: Sequence[Run]) -> str:
-    """Returns what to call a run: its method, its backbone if need be."""
-    several = len({other.config["backbone"] for other in runs}) > 1
-    return f"{run.label}, {run.config['backbone']}" if several else run.label
+def names_of(runs: Sequence[Run]) -> dict[pathlib.Path, str]:
+    """Returns {run folder: method, and backbone where there are several}."""
+    several = len({run.config["backbone"] for run in runs}) > 1
+    return {
+        run.run_dir: f"{run.label}, {run.config['backbone']}"
+        if several
+        else run.label
+        for run in runs
+    }
 
 
 def masks(runs: Sequence[Run]) -> Markup | None:
     """Returns overlap and density of masks by layer, or None."""
     groups = collections.defaultdict(lambda: collections.defaultdict(list))
+    names = names_of(runs)
     for run in runs:
         if run.results["mask_iou"]:
-            groups[name_of(run, runs)][run.target].append(run.results)
+            groups[names[run.run_dir]][run.target].append(run.results)
     parts = []
     for name, by_target in groups.items():
         for title, value in (

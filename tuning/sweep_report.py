@@ -8,14 +8,12 @@ from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
 from dmg_tf.html.run_report import REPORT_NAME, RunFiles, image_panels
 from dmg_tf.html.sections import duration, percent
-from dmg_tf.html.tables import (
-    table,
-)
+from dmg_tf.html.tables import table
 from dmg_tf.predictions import OVERALL
 from dmg_tf.training.files import write_text
 from tuning.paper_tables import all_tables
 from tuning.run_results import Run
-from tuning.sweep_panels import curves, masks, name_of, overview, shown
+from tuning.sweep_panels import curves, masks, names_of, overview, shown
 
 
 def write_sweep_report(
@@ -119,7 +117,7 @@ def _unfinished(missing) -> Markup | None:
 
 def _of_targets(runs, targets) -> list[Markup]:
     """For each target, what one run takes for what, and images."""
-    panels = []
+    panels, names = [], names_of(runs)
     for target in targets:
         chosen = max(
             (run for run in runs if run.target == target),
@@ -129,7 +127,7 @@ def _of_targets(runs, targets) -> list[Markup]:
             panel(
                 f"Target {target}: one run, looked at",
                 quiet(
-                    f"{name_of(chosen, runs)}, seed {chosen.config['seed']}: "
+                    f"{names[chosen.run_dir]}, seed {chosen.config['seed']}: "
                     "of this target's runs the one that was best on the "
                     "sources' validation images. All of it: ",
                     _link(chosen, chosen.run_dir.name),

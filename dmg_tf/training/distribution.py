@@ -32,15 +32,14 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         UserError: If TF_CONFIG is missing, wrong, or names a worker that does
             not answer; "one" does not read it.
     """
-    if name == "one":
-        return tf.distribute.get_strategy()
-    cluster = read_cluster()
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
         several = "mirrored" if len(gpus) > 1 else "one"
-        name = "multi_worker" if len(cluster.addresses) > 1 else several
+        machines = len(read_cluster().addresses)
+        name = "multi_worker" if machines > 1 else several
     if name == "one":
         return tf.distribute.get_strategy()
+    cluster = read_cluster()
     if name == "multi_worker":
         return multi_worker(cluster)
     if not gpus:

@@ -40,7 +40,6 @@ def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
 
 def filled_cache(config: RunConfig, data: DomainData) -> Files:
     """Returns the run's cache, with all images that each epoch needs."""
-    """Returns the cache, with all images that each epoch needs."""
     cache = make_cache(config.cache, config.image_size, config.cache_dir)
     paths = cache.missing([*data.train.paths, *each_epoch(config, data)])
     if paths:
