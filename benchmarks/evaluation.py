@@ -28,7 +28,7 @@ def worker(rule, backbone, image_size, batch_size):
     """Returns the function that predicts a batch and gives its seconds."""
     import tensorflow as tf
 
-    from dmg_tf.evaluation import Evaluator
+    from dmg_tf.evaluation.evaluator import Evaluator
 
     method = "aggregate" if rule == "plain" else "dmg"
     model = models.ours(method, backbone, image_size)

@@ -14,8 +14,8 @@ import sys
 
 import numpy as np
 
+from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
-from dmg_tf.quiet import load_tensorflow
 
 
 def read_metadata(path: pathlib.Path) -> dict:
@@ -35,11 +35,11 @@ def read_metadata(path: pathlib.Path) -> dict:
 def predictor_of(path: pathlib.Path):
     """Returns a function from uint8 [N, S, S, 3] to logits [N, C]."""
     if path.suffix == ".tflite":
-        from dmg_tf.export_tflite import predict
+        from dmg_tf.export.tflite import predict
 
         return lambda images: predict(path, images)
     if path.suffix == ".onnx":
-        from dmg_tf.export_onnx import predict
+        from dmg_tf.export.onnx import predict
 
         return lambda images: predict(path, images)
     import tensorflow as tf
@@ -50,7 +50,7 @@ def predictor_of(path: pathlib.Path):
 
 def images_of(examples, size: int) -> np.ndarray:
     """Returns uint8 [N, size, size, 3]; they must fit into memory."""
-    from dmg_tf.export_calibration import CalibrationSample
+    from dmg_tf.export.calibration import CalibrationSample
 
     return CalibrationSample(examples, examples).compared_images(size)
 
@@ -63,9 +63,9 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     load_tensorflow()
     from dmg_tf.config import RunConfig
-    from dmg_tf.data.transforms import normalize
-    from dmg_tf.training.run_folder import load_run_model
-    from dmg_tf.training.scoring import load_data
+    from dmg_tf.data.images.transforms import normalize
+    from dmg_tf.evaluation.scoring import load_data
+    from dmg_tf.runs.folder import load_run_model
 
     try:
         model = load_run_model(args.run_dir)

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from dmg_tf.quiet import load_tensorflow, quiet_converter
+from dmg_tf.console.quiet import load_tensorflow, quiet_converter
 
 DOMAINS = ("photo", "cartoon", "sketch")
 RESULTS = {"class_names": [f"class {index}" for index in range(7)]}
@@ -86,7 +86,7 @@ def runner_of(path: pathlib.Path):
 
 def logits_difference(path, model, rule, images) -> float:
     """Returns a SavedModel's largest difference of a logit."""
-    from dmg_tf.data.transforms import normalize
+    from dmg_tf.data.images.transforms import normalize
 
     run = runner_of(path)
     found = np.concatenate([run(image[np.newaxis]) for image in images])
@@ -101,8 +101,8 @@ def export_all(model, folder: pathlib.Path, calibration: int):
         {(format, precision, rule's title): (path, bytes, largest difference of
         a logit)}.
     """
-    from dmg_tf import export
-    from dmg_tf.export_file import generated_images
+    from dmg_tf.commands import export
+    from dmg_tf.export.single_file import generated_images
 
     images = generated_images(model.image_size)
     found = {}

@@ -53,9 +53,9 @@ def worker(cache, paths, image_size, batch_size, batches, folder=None):
 
 def _stream(cache, paths, image_size, batch_size, folder):
     from dmg_tf.backbones.blocks import IMAGENET_MEAN, IMAGENET_STD
-    from dmg_tf.data.cache import make_cache
     from dmg_tf.data.examples import Examples
-    from dmg_tf.data.pipeline import ImageSpec, TrainingStream
+    from dmg_tf.data.streams.cache import make_cache
+    from dmg_tf.data.streams.training import ImageSpec, TrainingStream
 
     examples = Examples.make(paths, np.zeros(len(paths), np.int32), 0)
     images = make_cache(cache, image_size, folder)

@@ -1,5 +1,6 @@
 """How long is it from the command to the first step, and where does it go?
 
+from dmg_tf.commands import train
 python -m benchmarks.startup --data PACS
 python -m benchmarks.startup --files 600000
 
@@ -18,8 +19,7 @@ import time
 
 import numpy as np
 
-DMG_TF_LAZY = True  # as `train.py` has it
-
+import dmg_tf_command  # noqa: F401
 from benchmarks.side_by_side import (  # noqa: E402
     ROOT,
     make_parser,
@@ -50,8 +50,6 @@ def first_step(begin: float, argv) -> dict[str, float]:
     Returns:
         Seconds of each stage, and the peak memory in bytes as "memory".
     """
-    import train
-
     marks = [begin]
 
     def mark():
@@ -71,12 +69,15 @@ def first_step(begin: float, argv) -> dict[str, float]:
     class Done(BaseException):
         """Leaves `train.main` from within."""
 
+    from dmg_tf.commands import train
+
     load_tensorflow = train.load_tensorflow
 
     def load():
         mark()
         load_tensorflow()
-        from dmg_tf.training import callbacks, run
+        from dmg_tf import experiment as run
+        from dmg_tf.training import keeper as callbacks
 
         mark()
         mark_end_of(run, "usable_data")

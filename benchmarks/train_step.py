@@ -70,8 +70,8 @@ def _fit(model, data):
     """Steps within `fit`, with the callbacks that a run has in each step."""
     import keras
 
-    from dmg_tf.progress import Bar
-    from dmg_tf.training.callbacks import StopOnBadLoss, Timer
+    from dmg_tf.console.bar import Bar
+    from dmg_tf.training.keeper import StopOnBadLoss, Timer
     from dmg_tf.training.progress import ProgressCallback
 
     class Clock(keras.callbacks.Callback):

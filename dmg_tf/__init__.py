@@ -1,9 +1,8 @@
 """Domain-specific masks for generalization (DMG, ECCV 2020) in Keras.
 
 Importing the package registers its layers and models with Keras, so that
-`keras.models.load_model` knows them. Command-line programs set
-`DMG_TF_LAZY = True` in their main module first: they check their arguments
-before TensorFlow is loaded.
+`keras.models.load_model` knows them. The package's own programs check their
+arguments first, before TensorFlow is loaded; see `dmg_tf_command`.
 """
 
 import importlib
@@ -14,8 +13,8 @@ __all__ = ["DomainMask", "build_model", "run_training"]
 
 _PLACES = {
     "build_model": "dmg_tf.methods.build",
-    "run_training": "dmg_tf.training.run",
-    "DomainMask": "dmg_tf.layers.domain_mask",
+    "run_training": "dmg_tf.experiment",
+    "DomainMask": "dmg_tf.methods.dmg.domain_mask",
 }
 # All that a saved model can hold.
 _SAVED = (
@@ -37,10 +36,16 @@ def register() -> None:
         importlib.import_module(module)
 
 
-# While Python looks for the module of `python -m dmg_tf.export`, "-m" stands in
-# the arguments' first place: that is a command line too.
-_LAZY = getattr(sys.modules.get("__main__"), "DMG_TF_LAZY", False) or (
-    sys.argv[:1] == ["-m"]
-)
-if not _LAZY:
+def _starts_a_program() -> bool:
+    """Whether a program of this package starts, which checks its arguments."""
+    if "dmg_tf_command" in sys.modules:
+        return True
+    # While Python looks for the module of `python -m dmg_tf.export`, "-m" is
+    # all that its arguments hold.
+    return sys.argv[:1] == ["-m"] and any(
+        word.partition(".")[0] == __name__ for word in sys.orig_argv
+    )
+
+
+if not _starts_a_program():
     register()

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
-from dmg_tf.data.service_client import parse_address
+from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS, unknown_name
 
@@ -298,14 +298,6 @@ def _in_range(config, name, low, high=math.inf, above=False) -> None:
         raise UserError(
             f"--{name.replace('_', '-')} must be {bound}{top}, got {value:g}"
         )
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with exit code 2."""
-
-    def error(self, message):
-        """Prints the message alone and ends the program."""
-        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
 def add_config_flags(

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from dmg_tf.quiet import load_tensorflow
+from dmg_tf.console.quiet import load_tensorflow
 
 # (name, further arguments of the export, largest difference of a logit as a
 # share of the largest logit)
@@ -93,12 +93,12 @@ def main(argv=None) -> int:
     [run_dir] = map(pathlib.Path, argv or sys.argv[1:])
     run_dir = run_dir.absolute()
     load_tensorflow()
-    from dmg_tf import export
+    from dmg_tf.commands import export
     from dmg_tf.config import RunConfig
-    from dmg_tf.data.pipeline import ImageSpec, evaluation_dataset
-    from dmg_tf.data.transforms import normalize
-    from dmg_tf.training.run_folder import load_run_model
-    from dmg_tf.training.scoring import load_data
+    from dmg_tf.data.images.transforms import normalize
+    from dmg_tf.data.streams.training import ImageSpec, evaluation_dataset
+    from dmg_tf.evaluation.scoring import load_data
+    from dmg_tf.runs.folder import load_run_model
 
     model = load_run_model(run_dir)
     target = load_data(RunConfig.read(run_dir)).out_of_domain

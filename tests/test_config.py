@@ -4,12 +4,12 @@ import pytest
 
 from dmg_tf.config import (
     PRESETS,
-    OneLineParser,
     RunConfig,
     add_config_flags,
     args_from_config,
     config_from_args,
 )
+from dmg_tf.console.parser import OneLineParser
 from dmg_tf.errors import UserError
 from dmg_tf.registry import DATASETS
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from dmg_tf.training.cluster import read_cluster
+from dmg_tf.devices.cluster import read_cluster
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "scaling.md").read_text("utf-8")

@@ -1,107 +1,11 @@
-"""Holds out each domain in turn, for all methods, and prints the tables.
-
-python tuning/leave_one_out.py --methods aggregate dmg --seeds 0 1 2
-"""
+"""Holds out each domain in turn: `dmg-tf sweep`."""
 
 import pathlib
 import sys
 
-DMG_TF_LAZY = True  # nothing here needs TensorFlow; the runs load it
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:  # `python tuning/leave_one_out.py`
-    sys.path.insert(0, str(ROOT))
+sys.path[0] = str(pathlib.Path(__file__).resolve().parent.parent)
 
-from dmg_tf.config import OneLineParser, add_config_flags  # noqa: E402
-from dmg_tf.errors import UserError  # noqa: E402
-from dmg_tf.progress import print_error  # noqa: E402
-from tuning.devices import check_devices  # noqa: E402
-from tuning.grid import plan_runs  # noqa: E402
-from tuning.paper_tables import write_tables  # noqa: E402
-from tuning.run_results import load_runs  # noqa: E402
-from tuning.runner import run_all  # noqa: E402
-from tuning.sweep_report import write_sweep_report  # noqa: E402
-from tuning.variants import SWEPT, shorthands  # noqa: E402
-
-
-def make_parser() -> OneLineParser:
-    """Returns the parser: what is swept, and the flags of train.py."""
-    parser = OneLineParser(description=__doc__.splitlines()[0])
-    sweep = parser.add_argument_group("sweep")
-    sweep.add_argument(
-        "--targets",
-        nargs="+",
-        metavar="DOMAIN",
-        help="domains to hold out, one at a time (default: all)",
-    )
-    sweep.add_argument(
-        "--methods",
-        nargs="+",
-        default=["aggregate", "multi_headed", "dmg"],
-        metavar="METHOD",
-        help="METHOD or METHOD:flag=value[,flag=value], e.g. "
-        f"dmg:siou-weight=0.01; short names: {', '.join(shorthands())} "
-        "(default: aggregate multi_headed dmg)",
-    )
-    sweep.add_argument(
-        "--backbones", nargs="+", default=["resnet18"], metavar="BACKBONE"
-    )
-    sweep.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], metavar="SEED"
-    )
-    sweep.add_argument(
-        "--output",
-        default="runs/leave_one_out",
-        metavar="DIR",
-        help="folder of the run folders and tables; finished runs in it are "
-        "kept, killed ones go on (default: runs/leave_one_out)",
-    )
-    sweep.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time"
-    )
-    sweep.add_argument(
-        "--with-paper",
-        action="store_true",
-        help="show the paper's own rows too (PACS and DomainNet)",
-    )
-    add_config_flags(
-        parser.add_argument_group("every run, as for train.py"), SWEPT
-    )
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the program; returns its exit code: 1 if a run failed."""
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    folder = pathlib.Path(args.output)
-    try:
-        if args.jobs < 1:
-            raise UserError(f"--jobs must be at least 1, got {args.jobs}")
-        check_devices(args.strategy)
-        runs = plan_runs(parser, args)
-        finished = sum(run.finished for run in runs)
-        print_error(f"{len(runs)} runs, {finished} of them finished")
-        failures = run_all(runs, folder, args.jobs)
-        if len(failures) < len(runs):
-            done, missing = load_runs(folder)
-            text, files = write_tables(done, folder, args.with_paper)
-            report = write_sweep_report(done, folder, args.with_paper, missing)
-            print(text)
-            print(f"Tables: {', '.join(map(str, files))}")
-            print(f"To look at: {report}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on with it", file=sys.stderr)
-        return 130
-    for failure in failures:
-        print(
-            f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",
-            file=sys.stderr,
-        )
-    return 1 if failures else 0
-
+from dmg_tf_command import start  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("sweep", "tuning/leave_one_out.py")

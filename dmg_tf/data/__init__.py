@@ -5,10 +5,10 @@ import pathlib
 from dmg_tf.errors import UserError
 from dmg_tf.registry import DATASETS
 
-DATASETS.register("shapes", "dmg_tf.data.shapes:load")
-DATASETS.register("pacs", "dmg_tf.data.lists:load_pacs")
-DATASETS.register("domainnet", "dmg_tf.data.lists:load_domainnet")
-DATASETS.register("folder", "dmg_tf.data.folder:load")
+DATASETS.register("shapes", "dmg_tf.data.shapes.dataset:load")
+DATASETS.register("pacs", "dmg_tf.data.datasets.lists:load_pacs")
+DATASETS.register("domainnet", "dmg_tf.data.datasets.lists:load_domainnet")
+DATASETS.register("folder", "dmg_tf.data.datasets.folder:load")
 
 
 def detect_dataset(dataset: str, root: str | None) -> str:

@@ -3,8 +3,8 @@
 import pathlib
 
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.folder import subfolders
-from dmg_tf.data.lists import (
+from dmg_tf.data.datasets.folder import subfolders
+from dmg_tf.data.datasets.lists import (
     DOMAINNET_SUFFIX,
     PACS_SUFFIX,
     _listed_domains,
@@ -25,7 +25,7 @@ def domain_names(dataset: str, root: str | None) -> tuple[str, ...]:
     dataset = detect_dataset(dataset, root)
     if dataset == "shapes":
         # Drawing the pictures needs more than their names.
-        from dmg_tf.data.shapes import DOMAINS
+        from dmg_tf.data.shapes.dataset import DOMAINS
 
         return DOMAINS
     if dataset == "pacs":

@@ -43,7 +43,7 @@ def read_picture(
     """
     import tensorflow as tf
 
-    from dmg_tf.data.decoding import decode
+    from dmg_tf.data.images.decoding import decode
 
     sides = check(contents)
     try:

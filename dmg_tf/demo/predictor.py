@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.data.transforms import resize
+from dmg_tf.data.images.transforms import resize
 from dmg_tf.demo.picture import read_picture
 from dmg_tf.demo.wording import describe_agreement
-from dmg_tf.predict_model import Predictor
-from dmg_tf.report import rule_name
+from dmg_tf.predict.predictor import Predictor
+from dmg_tf.report.text import rule_name
 
 # Pictures that are decoded and predicted at a time; the others wait, so that
 # many large ones can't fill the memory.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dmg_tf.agreement import agreement
+from dmg_tf.evaluation.agreement import agreement
 
 # Masks that name one class and are this close are taken to agree. On the
 # built-in data's target, where they do, 63 % of the predictions are right; else

@@ -2,7 +2,9 @@
 
 from dmg_tf.registry import METHODS
 
-METHODS.register("dmg", "dmg_tf.methods.dmg:DMG")
-METHODS.register("aggregate", "dmg_tf.methods.aggregate:Aggregate")
-METHODS.register("multi_headed", "dmg_tf.methods.multi_headed:MultiHeaded")
-METHODS.register("metareg", "dmg_tf.methods.metareg:MetaReg")
+METHODS.register("dmg", "dmg_tf.methods.dmg.model:DMG")
+METHODS.register("aggregate", "dmg_tf.methods.aggregate.model:Aggregate")
+METHODS.register(
+    "multi_headed", "dmg_tf.methods.multi_headed.model:MultiHeaded"
+)
+METHODS.register("metareg", "dmg_tf.methods.metareg.model:MetaReg")

@@ -278,7 +278,7 @@ class DomainModel(keras.Model):
             UserError: If an entry is missing, left over or misshapen.
         """
         # Reading files is heavy and most models never do it.
-        from dmg_tf.backbones.weights import match_state_dict
+        from dmg_tf.backbones.weights.loading import match_state_dict
 
         entries = self.torchvision_entries()
         expected = {

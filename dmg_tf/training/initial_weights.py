@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from dmg_tf.backbones import weights as weight_files
+from dmg_tf.backbones.weights import loading as weight_files
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 

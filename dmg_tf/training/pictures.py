@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.data.examples import DomainData
-from dmg_tf.data.pipeline import TrainingStream
+from dmg_tf.data.streams.training import TrainingStream
 
 _A_DOMAIN = 4  # classes that are shown of each source domain
 _MAX_PLACES = 1000  # of the stream that are looked through for them

@@ -5,9 +5,9 @@ import math
 import keras
 
 from dmg_tf.config import RunConfig
+from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.data.examples import DomainData
-from dmg_tf.predictions import OVERALL
-from dmg_tf.progress import Bar, print_error
+from dmg_tf.runs.predictions import OVERALL
 
 
 class ProgressCallback(keras.callbacks.Callback):

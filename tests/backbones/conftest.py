@@ -1,6 +1,6 @@
 import pytest
 
-from dmg_tf.backbones.torch_file import read_torch_file
+from dmg_tf.backbones.weights.torch_file import read_torch_file
 from dmg_tf.errors import UserError
 
 

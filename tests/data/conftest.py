@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.conftest import write_images
-from tests.data.damage import CLASSES, DOMAINS, write_list
+from tests.data.check.damage import CLASSES, DOMAINS, write_list
 
 
 @pytest.fixture(scope="session")

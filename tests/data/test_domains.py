@@ -1,7 +1,7 @@
 import pytest
 
 from dmg_tf.data.domains import domain_names
-from dmg_tf.data.shapes import DOMAINS
+from dmg_tf.data.shapes.dataset import DOMAINS
 from dmg_tf.errors import UserError
 
 

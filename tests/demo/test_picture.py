@@ -9,7 +9,7 @@ import PIL.Image
 import PIL.ImageFile
 import pytest
 
-from dmg_tf.data import decoding
+from dmg_tf.data.images import decoding
 from dmg_tf.demo.picture import MAX_PIXELS, BadPicture, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)

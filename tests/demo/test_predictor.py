@@ -9,14 +9,15 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dmg_tf import export
-from dmg_tf.data.decoding import decode
-from dmg_tf.data.transforms import normalize, resize
+from dmg_tf.data.images.decoding import decode
+from dmg_tf.data.images.transforms import normalize, resize
 from dmg_tf.demo.predictor import DemoPredictor
-from dmg_tf.predict_model import load_predictor
-from dmg_tf.predict_stream import predict_stream
-from dmg_tf.training.scoring import dtype_policy
-from tests.export_helpers import CLASSES, DOMAINS, SIZE, make, write_run
+from dmg_tf.evaluation.scoring import dtype_policy
+from dmg_tf.export.run import export_run
+from dmg_tf.export.saved_model import export_saved_model
+from dmg_tf.predict.predictor import load_predictor
+from dmg_tf.predict.stream import predict_stream
+from tests.export.helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
 
 def picture(seed=0, kind="PNG", height=37, width=51):
@@ -66,7 +67,7 @@ def test_predicts_as_the_model(model, run_dir, tmp_path, source, kind):
     folder = run_dir
     if source == "saved model":
         folder = tmp_path / "saved"
-        export.export_run(run_dir, folder)
+        export_run(run_dir, folder)
     predictor = load(folder)
     contents = picture(kind=kind)
     found = predictor.predict(contents)
@@ -141,7 +142,7 @@ def assert_as_a_file(found, predictor, contents, tmp_path):
 
 def test_nothing_is_traced_after_the_start(run_dir, tmp_path, monkeypatch):
     saved = tmp_path / "saved"
-    export.export_run(run_dir, saved)
+    export_run(run_dir, saved)
     for folder in (run_dir, saved):
         predictor = load(folder)
         with monkeypatch.context() as patch:
@@ -189,7 +190,7 @@ def test_a_model_without_masks(model, tmp_path):
     assert_probs(found, expected(aggregate, picture(), "pred_ens"))
     # A folded model has become one.
     results = {"class_names": CLASSES}
-    export.export_saved_model(model, results, tmp_path / "out", fold=True)
+    export_saved_model(model, results, tmp_path / "out", fold=True)
     predictor = load(tmp_path / "out")
     assert predictor.facts.in_domain is None
     found = predictor.predict(picture())

@@ -11,9 +11,9 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dmg_tf import export
+from dmg_tf.export.saved_model import export_saved_model
 from tests.conftest import ROOT
-from tests.export_helpers import CLASSES, DOMAINS, assert_close, make, prepared
+from tests.export.helpers import CLASSES, DOMAINS, assert_close, make, prepared
 
 pytest.importorskip("tensorflow_serving.apis")
 from tests.examples import stand_in  # noqa: E402  (it needs the package)
@@ -39,7 +39,7 @@ def model(with_stub):
 @pytest.fixture(scope="module")
 def served(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "1"
-    export.export_saved_model(model, {"class_names": CLASSES}, folder)
+    export_saved_model(model, {"class_names": CLASSES}, folder)
     return stand_in.Served(folder)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.backbones.weights import read_state_dict
-from dmg_tf.evaluation import mask_iou
-from dmg_tf.losses import siou_penalty, sparsity_penalty
+from dmg_tf.backbones.weights.loading import read_state_dict
+from dmg_tf.evaluation.evaluator import mask_iou
 from dmg_tf.methods.build import build_model
+from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.training.optimizers import Adam
 from tests.golden import weights
 

@@ -8,7 +8,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from dmg_tf.backbones.weights import fetch_imagenet
+from dmg_tf.backbones.weights.loading import fetch_imagenet
 from tests.golden import compute
 from tests.golden.files import (
     QUANTITIES,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dmg_tf.backbones.weights import fetch_imagenet, sha256_of
+from dmg_tf.backbones.weights.loading import fetch_imagenet, sha256_of
 from tests.conftest import ROOT
 from tests.golden import compute
 from tests.golden.files import (

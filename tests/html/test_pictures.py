@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dmg_tf.data.decoding import decode
+from dmg_tf.data.images.decoding import decode
 from dmg_tf.html.pictures import SIDE, shades, thumbnail
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dmg_tf.layers.domain_mask import DomainMask
+from dmg_tf.devices.strategy import make_strategy
 from dmg_tf.layers.replica_random import RowDropout, uniform
-from dmg_tf.training.distribution import make_strategy
+from dmg_tf.methods.dmg.domain_mask import DomainMask
 from tests.helpers import assert_layer_contract
 
 

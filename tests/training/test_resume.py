@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dmg_tf  # noqa: F401  (registers what the saved models hold)
-import train
+from dmg_tf.commands import train
 from tests.conftest import ROOT
 
 EPOCHS = 3

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-import train
-from dmg_tf.training.history import read_history
-from tests.training.workers import last_weights
+from dmg_tf.commands import train
+from dmg_tf.runs.history import read_history
+from tests.devices.workers import last_weights
 
 FLAGS = [
     *("--target", "c", "--backbone", "stub", "--weights", "none"),

@@ -1,0 +1,1 @@
+"""Weight files: finding, reading and loading them by torchvision's names."""

@@ -1,0 +1,62 @@
+"""Prints accuracy in and out of domain of a finished run.
+
+python evaluate.py RUN_DIR [--data DIR] [--prediction-rule RULE ...] [--json]
+"""
+
+import dataclasses
+import json
+
+from dmg_tf.config import RunConfig
+from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.quiet import load_tensorflow
+
+
+def make_parser() -> OneLineParser:
+    parser = OneLineParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="a run folder")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="other data with the same domains and classes",
+    )
+    parser.add_argument(
+        "--target", metavar="DOMAIN", help="the domain to score as target"
+    )
+    parser.add_argument(
+        "--prediction-rule",
+        nargs="+",
+        metavar="RULE",
+        help="pred_ens, mask_ens, known_domain, mask/<domain> (default: all)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, help="images a step (default: the run's)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON instead of a table"
+    )
+    return parser
+
+
+@program()
+def main(argv: list[str] | None = None) -> int:
+    args = make_parser().parse_args(argv)
+    config = RunConfig.read(args.run_dir)
+    load_tensorflow()
+    from dmg_tf.evaluation.scoring import evaluate_run
+    from dmg_tf.report.text import results_text
+
+    changes = {
+        name: getattr(args, name)
+        for name in ("data", "target", "batch_size")
+        if getattr(args, name) is not None
+    }
+    results = evaluate_run(
+        args.run_dir,
+        dataclasses.replace(config, **changes),
+        args.prediction_rule,
+    )
+    if args.json:
+        print(json.dumps(results, indent=2))
+    else:
+        print(results_text(results))
+    return 0

@@ -1,0 +1,91 @@
+"""Holds out each domain in turn, for all methods, and prints the tables.
+
+python tuning/leave_one_out.py --methods aggregate dmg --seeds 0 1 2
+"""
+
+import pathlib
+import sys
+
+from dmg_tf.config import add_config_flags
+from dmg_tf.console.bar import print_error
+from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.errors import UserError
+from dmg_tf.studies.devices import check_devices
+from dmg_tf.studies.paper.tables import write_tables
+from dmg_tf.studies.runs import load_runs
+from dmg_tf.studies.sweep.page import write_sweep_report
+from dmg_tf.studies.sweep.plan import plan_runs
+from dmg_tf.studies.sweep.runner import run_all
+from dmg_tf.studies.sweep.variants import SWEPT, shorthands
+
+
+def make_parser() -> OneLineParser:
+    parser = OneLineParser(description=__doc__.splitlines()[0])
+    sweep = parser.add_argument_group("sweep")
+    sweep.add_argument(
+        "--targets",
+        nargs="+",
+        metavar="DOMAIN",
+        help="domains to hold out, one at a time (default: all)",
+    )
+    sweep.add_argument(
+        "--methods",
+        nargs="+",
+        default=["aggregate", "multi_headed", "dmg"],
+        metavar="METHOD",
+        help="METHOD or METHOD:flag=value[,flag=value], e.g. "
+        f"dmg:siou-weight=0.01; short names: {', '.join(shorthands())} "
+        "(default: aggregate multi_headed dmg)",
+    )
+    sweep.add_argument(
+        "--backbones", nargs="+", default=["resnet18"], metavar="BACKBONE"
+    )
+    sweep.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], metavar="SEED"
+    )
+    sweep.add_argument(
+        "--output",
+        default="runs/leave_one_out",
+        metavar="DIR",
+        help="folder of the run folders and tables; finished runs in it are "
+        "kept, killed ones go on (default: runs/leave_one_out)",
+    )
+    sweep.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time"
+    )
+    sweep.add_argument(
+        "--with-paper",
+        action="store_true",
+        help="show the paper's own rows too (PACS and DomainNet)",
+    )
+    add_config_flags(
+        parser.add_argument_group("every run, as for train.py"), SWEPT
+    )
+    return parser
+
+
+@program()
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    folder = pathlib.Path(args.output)
+    if args.jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {args.jobs}")
+    check_devices(args.strategy)
+    runs = plan_runs(parser, args)
+    finished = sum(run.finished for run in runs)
+    print_error(f"{len(runs)} runs, {finished} of them finished")
+    failures = run_all(runs, folder, args.jobs)
+    if len(failures) < len(runs):
+        done, missing = load_runs(folder)
+        text, files = write_tables(done, folder, args.with_paper)
+        report = write_sweep_report(done, folder, args.with_paper, missing)
+        print(text)
+        print(f"Tables: {', '.join(map(str, files))}")
+        print(f"To look at: {report}")
+    for failure in failures:
+        print(
+            f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",
+            file=sys.stderr,
+        )
+    return 1 if failures else 0

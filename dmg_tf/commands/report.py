@@ -1,0 +1,53 @@
+"""Writes report.html of a finished run anew.
+
+dmg-tf report RUN_DIR [--data DIR] [--score]
+"""
+
+import dataclasses
+import pathlib
+
+from dmg_tf.config import RunConfig
+from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.errors import UserError
+from dmg_tf.report.run_page import score_again, write_run_report
+from dmg_tf.runs.predictions import FILE_NAME
+
+
+def make_parser() -> OneLineParser:
+    parser = OneLineParser(
+        description="Writes report.html of a finished run anew.",
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="a run folder")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="where the run's images are now (default: where they were)",
+    )
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help=f"predict all images again first, for {FILE_NAME}; accuracies "
+        "stay those of results.json",
+    )
+    return parser
+
+
+@program()
+def main(argv: list[str] | None = None) -> int:
+    args = make_parser().parse_args(argv)
+    config = RunConfig.read(args.run_dir)
+    if args.data and not pathlib.Path(args.data).is_dir():
+        raise UserError(f"--data {args.data} is no folder")
+    if args.score:
+        _score_again(args, config)
+    path = write_run_report(args.run_dir, args.data)
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+    return 0
+
+
+def _score_again(args, config) -> None:
+    load_tensorflow()
+    if args.data:
+        config = dataclasses.replace(config, data=args.data)
+    score_again(args.run_dir, config)

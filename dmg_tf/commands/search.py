@@ -1,0 +1,88 @@
+"""Searches settings by the sources' validation accuracy; λ_O, as the paper.
+
+python tuning/search.py --target sketch --backbone resnet18 --epochs 2
+python tuning/search.py --data DIR --target sketch --siou-weights 0 0.1 1
+"""
+
+import pathlib
+
+from dmg_tf.config import (
+    add_config_flags,
+    config_from_args,
+)
+from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.data import detect_dataset
+from dmg_tf.errors import UserError
+from dmg_tf.registry import DATASETS
+from dmg_tf.studies.devices import check_devices
+from dmg_tf.studies.search.cluster import place_from_environment
+from dmg_tf.studies.search.flags import add_search_flags, check_tuner
+from dmg_tf.studies.search.folder import Search, default_folder
+from dmg_tf.studies.search.space import add_space_flags, space_from_args
+
+
+def make_parser() -> OneLineParser:
+    parser = OneLineParser(description=__doc__.splitlines()[0])
+    add_search_flags(parser)
+    add_space_flags(parser)
+    add_config_flags(parser, leave_out=("output",))
+    return parser
+
+
+def search_from_args(args) -> Search:
+    """Returns the search that the arguments ask for.
+
+    Raises:
+        UserError: If a name, a number or a combination of them can't be, or
+            the folder holds something else.
+    """
+    check_tuner(args)
+    config = config_from_args(args)
+    check_devices(config.strategy)
+    dataset = detect_dataset(config.dataset, config.data)
+    space = space_from_args(args, config)
+    folder = args.output or default_folder(config, dataset, args.tuner)
+    search = Search(
+        pathlib.Path(folder),
+        config,
+        dataset,
+        space,
+        args.tuner,
+        args.max_trials,
+        args.executions_per_trial,
+    )
+    search.check_folder()
+    return search
+
+
+@program("the same command goes on with it")
+def main(argv: list[str] | None = None) -> int:
+    args = make_parser().parse_args(argv)
+    place = place_from_environment()
+    search = search_from_args(args)
+    config = search.config
+    # A wrong target would fail each trial; no image is opened here.
+    DATASETS[search.dataset](
+        config.data, config.target, config.sources, config.seed
+    )
+    load_tensorflow()
+    from dmg_tf.studies.search.results import collect, write_results
+    from dmg_tf.studies.search.sensitivity import write_figures
+    from dmg_tf.studies.search.session import run_search
+    from dmg_tf.studies.search.text import search_text
+
+    trials = run_search(search, place, args.worker_timeout)
+    if trials is None:
+        return 0  # a worker; the chief has all results
+    rows = collect(search, trials)
+    write_results(search, rows)
+    figures = write_figures(search, rows)
+    if all(row.error for row in rows):
+        reason = rows[0].error.splitlines()[0]
+        raise UserError(f"all {len(rows)} trials failed; one: {reason}")
+    print(search_text(search, rows))
+    print(f"\nAll of it is in {search.folder}")
+    for path in figures:
+        print(f"Figure: {path}")
+    return 0

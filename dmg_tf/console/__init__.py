@@ -1,0 +1,1 @@
+"""What a program shows in a terminal, and how it is started."""

@@ -1,0 +1,118 @@
+"""Says what a dataset holds, and all that is wrong with it, before training.
+
+python -m dmg_tf.data.check DIR [--dataset NAME] [--fast] [--json]
+"""
+
+import pathlib
+from typing import Any
+
+from dmg_tf.console.bar import Bar
+from dmg_tf.console.quiet import load_tensorflow
+
+# TensorFlow is loaded by the functions that need it: `--fast` does not.
+from dmg_tf.data import detect_dataset
+from dmg_tf.data.check.classes import report_classes
+from dmg_tf.data.check.folder import Inventory, report_others, scan_folder
+from dmg_tf.data.check.kinds import SEVERITIES
+from dmg_tf.data.check.layouts import LAYOUTS
+from dmg_tf.data.check.lists import scan_lists
+from dmg_tf.data.check.problems import Problems
+from dmg_tf.errors import UserError
+
+DATASETS = ("auto", "folder", *LAYOUTS)
+
+
+def check_dataset(
+    root: str | pathlib.Path,
+    dataset: str = "auto",
+    fast: bool = False,
+    max_examples: int = 3,
+) -> dict[str, Any]:
+    """Checks a folder of domains.
+
+    Args:
+        root: The folder.
+        dataset: How to read it: one of `DATASETS`.
+        fast: Whether to leave all images closed: structure and lists only.
+        max_examples: Examples to give of each kind of problem.
+
+    Returns:
+        The report, which JSON can hold: "domains" and "counts" have the
+        numbers of images by domain, class and split, "looks" sizes and formats
+        (none if `fast`), "problems" all kinds of problems, worst first, and
+        "errors", "warnings", "notes" how many kinds of each there are.
+
+    Raises:
+        UserError: If there is no such folder, or it can't be read.
+    """
+    root = pathlib.Path(root)
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(
+            f"{root} {what}; expected a folder of domains, "
+            "DIR/<domain>/<class>/<image>"
+        )
+    dataset = detect_dataset(dataset, str(root))
+    problems = Problems(max_examples)
+    if dataset in LAYOUTS:
+        inventory = scan_lists(root, LAYOUTS[dataset], problems)
+    else:
+        inventory = scan_folder(root, problems)
+    report_classes(inventory, problems, complete=dataset not in LAYOUTS)
+    looks = {}
+    if not fast:
+        looks = _open_all(root, inventory, problems)
+    report_others(root, inventory, problems, fast)
+    found = problems.as_json()
+    return {
+        "root": str(root),
+        "dataset": dataset,
+        "fast": fast,
+        "class_names": list(inventory.class_names),
+        "splits": list(inventory.splits),
+        **_counts(inventory),
+        "looks": looks,
+        "problems": found,
+        **{
+            f"{severity}s": sum(p["severity"] == severity for p in found)
+            for severity in SEVERITIES
+        },
+    }
+
+
+def _open_all(root, inventory, problems) -> dict[str, Any]:
+    load_tensorflow()
+    from dmg_tf.data.check.contents import (
+        looks,
+        report_copies,
+        report_looks,
+        report_unreadable,
+    )
+    from dmg_tf.data.check.images import examine
+
+    with Bar("reading all images", len(inventory.names), "images") as bar:
+        facts = examine(root, inventory.names, bar.advance)
+    report_unreadable(root, inventory, facts, problems)
+    report_copies(inventory, facts, problems)
+    report_looks(inventory, facts, problems)
+    return looks(inventory, facts)
+
+
+def _counts(inventory: Inventory) -> dict[str, Any]:
+    images, splits = inventory.images(), inventory.splits
+    counts, domains = {}, {}
+    for domain_id, domain in enumerate(inventory.domains):
+        rows = inventory.counts[domain_id].tolist()
+        counts[domain] = {
+            name: {
+                "images": int(images[domain_id, label]),
+                **dict(zip(splits, rows[label], strict=True)),
+            }
+            for label, name in enumerate(inventory.class_names)
+        }
+        totals = inventory.counts[domain_id].sum(axis=0).tolist()
+        domains[domain] = {
+            "images": int(images[domain_id].sum()),
+            **dict(zip(splits, totals, strict=True)),
+        }
+    return {"domains": domains, "counts": counts}

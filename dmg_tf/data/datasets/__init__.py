@@ -1,0 +1,1 @@
+"""Datasets on disk: which images there are, and how they are split."""

@@ -1,0 +1,1 @@
+"""A tf.data service that prepares training images."""

@@ -1,0 +1,1 @@
+"""Images as tf.data streams, for training and for evaluation."""

@@ -1,0 +1,1 @@
+"""Devices and machines that share a batch."""

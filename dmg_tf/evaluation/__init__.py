@@ -1,0 +1,1 @@
+"""Scoring a model: predictions, accuracy, agreement of domains."""

@@ -1,0 +1,198 @@
+"""Accuracy by prediction rule and domain, and what the masks look like."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dmg_tf.methods.dmg.overlap import domain_pairs, pairwise_iou
+from dmg_tf.runs.predictions import OVERALL, Predictions
+
+__all__ = ["OVERALL", "Evaluator", "Predictions"]
+
+# Beside a rule's name: what its class gets of one.
+_PROBABILITY = "/probability"
+
+
+class Evaluator:
+    """Predicts whole datasets by several rules, each image exactly once.
+
+    The compiled step is made once and serves every call, so validation after
+    each epoch costs no new trace. A model made under a strategy predicts on all
+    replicas of this machine; no other machine has a part in it.
+
+    Args:
+        model: A `DomainModel`.
+        rules: Names of its prediction rules.
+    """
+
+    def __init__(self, model, rules: Sequence[str]):
+        # Datasets bring the domain ids that rules of known domain need.
+        model.check_rules(rules, domain_ids=())
+        self.model = model
+        self.rules = tuple(rules)
+        self._steps = {}
+        self._replicas = _LocalReplicas(model.distribute_strategy)
+
+    def __call__(
+        self, dataset: tf.data.Dataset, on_batch: Callable | None = None
+    ) -> Predictions:
+        """Predicts a dataset.
+
+        Args:
+            dataset: Batches of ({"image": float32 [B, H, W, 3],
+                "domain_ids": int32 [B]}, labels int32 [B]); B may differ.
+            on_batch: Called with the number of images of each batch.
+
+        Returns:
+            The predictions of all images.
+        """
+        step = self.step_for(dataset.element_spec[0])
+        found, labels, domain_ids = [], [], []
+        for inputs, batch_labels in dataset:
+            batch = step(inputs["image"], inputs["domain_ids"])
+            found.append({rule: np.asarray(v) for rule, v in batch.items()})
+            labels.append(batch_labels.numpy())
+            domain_ids.append(inputs["domain_ids"].numpy())
+            if on_batch:
+                on_batch(len(batch_labels))
+
+        def of_rules(suffix):
+            return {
+                rule: np.concatenate([batch[rule + suffix] for batch in found])
+                for rule in self.rules
+            }
+
+        return Predictions(
+            of_rules(""),
+            np.concatenate(labels),
+            np.concatenate(domain_ids),
+            of_rules(_PROBABILITY),
+        )
+
+    def step_for(self, spec):
+        """Returns the step compiled for such inputs, for any batch size."""
+        size = tuple(spec["image"].shape[1:])
+        if size not in self._steps:
+            # The batch's size stays open, or the last batch would be traced
+            # once more.
+            signature = [
+                tf.TensorSpec((None, *size), spec["image"].dtype),
+                tf.TensorSpec((None,), spec["domain_ids"].dtype),
+            ]
+            self._steps[size] = (
+                tf.function(
+                    self._predict, input_signature=signature, autograph=False
+                )
+                if self._replicas.count == 1
+                else self._replicas.step(self._predict)
+            )
+        return self._steps[size]
+
+    def _predict(self, images, domain_ids):
+        images = tf.cast(images, self.model.compute_dtype)
+        logits = self.model.logits_by_rule(images, self.rules, domain_ids)
+        found = {}
+        for rule in self.rules:
+            found[rule] = tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
+            found[rule + _PROBABILITY] = tf.reduce_max(
+                tf.nn.softmax(logits[rule]), axis=-1
+            )
+        return found
+
+
+class _LocalReplicas:
+    """Shares a batch out among the replicas of this machine.
+
+    Args:
+        strategy: The model's.
+    """
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+        self.count = 1
+        if strategy.num_replicas_in_sync > 1:
+            self.count = len(strategy.extended.worker_devices)
+        self._rows = 0
+
+    def step(self, function):
+        """Compiles a function of (images, domain_ids) for all replicas.
+
+        Returns:
+            A function of the same, which returns {rule: int32 [B]}.
+        """
+
+        @tf.function(autograph=False)
+        def run(images, domain_ids):
+            return self._strategy.run(function, args=(images, domain_ids))
+
+        def step(images, domain_ids):
+            count = len(domain_ids)
+            found = run(*self._shared_out(images, domain_ids, count))
+            return {
+                rule: np.concatenate(
+                    self._strategy.experimental_local_results(value)
+                )[:count]
+                for rule, value in found.items()
+            }
+
+        return step
+
+    def _shared_out(self, images, domain_ids, count):
+        # Filled up to the size of the batches before with copies of the last
+        # image, which are dropped again: a replica can't work on none, and
+        # every new size would be traced anew.
+        even = -(-count // self.count) * self.count
+        self._rows = max(self._rows, even)
+        rows = tf.minimum(tf.range(self._rows), count - 1)
+        return tuple(
+            self._per_replica(tf.split(tf.gather(part, rows), self.count))
+            for part in (images, domain_ids)
+        )
+
+    def _per_replica(self, parts):
+        # Asked for this machine's replicas alone, in their order.
+        parts = iter(parts)
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda replica: next(parts)
+        )
+
+
+def out_of_domain_rules(rules: Sequence[str]) -> tuple[str, ...]:
+    """Returns the rules that make sense where the domain is unknown."""
+    return tuple(r for r in rules if not r.startswith("known_domain"))
+
+
+def mask_iou(model) -> dict[str, dict[str, float]]:
+    """Measures the overlap of binary masks at each site.
+
+    Paper: Sec. 7.1 (soft masks thresholded at 0.5). Differs: 1e-6 is added to
+    both parts of the fraction, as in the official code.
+
+    Returns:
+        {site: {"a|b": IoU, ..., "mean": mean over pairs}}; empty without masks.
+    """
+    pairs = domain_pairs(len(model.source_domains))
+    names = [
+        f"{model.source_domains[i]}|{model.source_domains[j]}" for i, j in pairs
+    ]
+    table = {}
+    for site, mask in model.domain_masks.items():
+        values = pairwise_iou(mask.binary_masks).numpy().tolist()
+        table[site] = dict(zip(names, values, strict=True))
+        table[site]["mean"] = float(np.mean(values))
+    return table
+
+
+def mask_density(model) -> dict[str, dict[str, float]]:
+    """Returns {site: {domain: fraction of units whose soft mask is > 0.5}}."""
+    return {
+        site: dict(
+            zip(
+                model.source_domains,
+                mask.binary_masks.numpy().mean(axis=1).tolist(),
+                strict=True,
+            )
+        )
+        for site, mask in model.domain_masks.items()
+    }

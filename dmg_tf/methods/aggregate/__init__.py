@@ -1,0 +1,1 @@
+"""The baseline: one network on the pooled source images."""

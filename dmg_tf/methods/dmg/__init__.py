@@ -1,0 +1,1 @@
+"""Domain-specific masks for generalization, the paper's method."""

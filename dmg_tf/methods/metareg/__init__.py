@@ -1,0 +1,1 @@
+"""MetaReg: a regulariser of the task network that is learned from domains."""

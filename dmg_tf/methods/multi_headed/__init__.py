@@ -1,0 +1,1 @@
+"""The baseline with a classifier a domain on one shared network."""

@@ -1,0 +1,1 @@
+"""Predicting images with a trained model."""

@@ -1,0 +1,192 @@
+"""Which images a prediction is asked for: files, folders, patterns, lists."""
+
+import codecs
+import glob
+import json
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from dmg_tf.data.datasets.folder import IMAGE_SUFFIXES
+from dmg_tf.errors import UserError
+
+STDIN = "-"
+# A file that is no image may be larger than the memory.
+MAX_BYTES = 2**30
+
+
+class ImagePaths:
+    """Paths in a fixed order, kept on disk: memory does not grow with them.
+
+    Counting them first is what makes a progress bar's time left possible.
+
+    Attributes:
+        left_out: Number of files in folders and patterns that are no images
+            by their suffix.
+    """
+
+    def __init__(self):
+        self.left_out = 0
+        self._count = 0
+        self._file = tempfile.TemporaryFile("w+", encoding="ascii")
+
+    def add(self, path: str) -> None:
+        """Appends a path.
+
+        Raises:
+            UserError: If there is no room for it.
+        """
+        try:
+            # A line of JSON holds any name, with line breaks and bytes that
+            # are no text too.
+            self._file.write(json.dumps(path) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"cannot keep the list of images in {tempfile.gettempdir()}: "
+                f"{error.strerror}"
+            ) from error
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        for line in self._file:
+            yield json.loads(line)
+
+
+def collect_paths(
+    places: Sequence[str], lists: Sequence[str] = ()
+) -> ImagePaths:
+    """Finds all images that are asked for, in the order of the arguments.
+
+    A folder gives the images below it by suffix, sorted by path, hidden ones
+    left out. So does a pattern with what it matches, `**` for any depth. A file
+    is taken whatever its name. A list has a path a line and is not checked:
+    each line is an image, in this order. Nothing is opened but the lists.
+
+    Args:
+        places: Files, folders, patterns; "-" for a list on standard input.
+        lists: Files with a path a line.
+
+    Returns:
+        The paths. What is named twice is there twice.
+
+    Raises:
+        UserError: If a place does not exist, a pattern matches nothing, a list
+            can't be read, or there is no image at all.
+    """
+    found = ImagePaths()
+    for place in places:
+        if place == STDIN:
+            _add_list(found, place)
+        elif os.path.isdir(place):
+            _add_folder(found, place)
+        elif os.path.lexists(place):
+            found.add(place)
+        elif glob.has_magic(place):
+            _add_matches(found, place)
+        else:
+            raise UserError(
+                f"there is no {place}; give image files, folders of images, or "
+                "patterns in quotes"
+            )
+    for name in lists:
+        _add_list(found, name)
+    if not len(found):
+        raise UserError(
+            f"no images found in {', '.join([*places, *lists])}; expected "
+            f"files that end in {' '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return found
+
+
+def why_not_a_file(path: str) -> str:
+    """Returns why a path can't be read as an image file, or "".
+
+    Only its kind and size are looked at. Reading a pipe would wait for ever.
+    """
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            os.scandir(path).close()  # a folder that could not be entered
+            return "it is a folder"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a regular file"
+    if found.st_size > MAX_BYTES:
+        return f"it is larger than {MAX_BYTES / 2**30:g} GiB"
+    return ""
+
+
+def _add_folder(found, folder, above=()):
+    """Adds a folder's images as if all paths were sorted at once."""
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as scan:
+            # "/" counts in the order: "a-b/x" comes before "a/x".
+            entries = sorted(
+                e.name + "/" if e.is_dir() else e.name
+                for e in scan
+                if not e.name.startswith(".")
+            )
+    except OSError:
+        found.add(folder)  # a row with the reason
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return  # a link to a folder above, which has no end
+    for name in entries:
+        path = os.path.join(folder, name)
+        if name.endswith("/"):
+            _add_folder(found, path.rstrip("/"), (*above, here))
+        else:
+            _add_image(found, path)
+
+
+def _add_matches(found, pattern):
+    matches = sorted(
+        path.rstrip("/") + "/" if os.path.isdir(path) else path
+        for path in glob.iglob(pattern, recursive=True)
+    )
+    if not matches:
+        raise UserError(
+            f"nothing matches {pattern}; ** stands for folders of any depth"
+        )
+    entered = None
+    for path in matches:
+        if entered and path.startswith(entered):
+            continue  # the folder has given it already
+        if path.endswith("/"):
+            entered = path
+            _add_folder(found, path.rstrip("/") or "/")
+        else:
+            _add_image(found, path)
+
+
+def _add_image(found, path):
+    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+        found.add(path)
+    else:
+        found.left_out += 1
+
+
+def _add_list(found, name):
+    try:
+        file = sys.stdin.buffer if name == STDIN else open(name, "rb")
+        with file:
+            for number, line in enumerate(file):
+                if number == 0:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                path = os.fsdecode(line).rstrip("\r\n")
+                if path:
+                    found.add(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the list {name}: {error.strerror}; expected a file "
+            "with the path of an image a line"
+        ) from error

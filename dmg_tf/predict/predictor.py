@@ -1,0 +1,212 @@
+"""One face for a run folder's model and an exported one: pixels to logits."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+# TensorFlow is loaded by the functions that need it: a wrong folder is told
+# before.
+from dmg_tf.errors import UserError
+from dmg_tf.export.metadata import FORMAT_VERSION
+from dmg_tf.export.saved_model import METADATA_FILE
+from dmg_tf.registry import unknown_name
+from dmg_tf.runs.facts import ModelFacts, accuracies
+
+_SAVED_MODEL, _KERAS_MODEL = "saved_model.pb", "model.keras"
+_CONFIG = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained model, loaded.
+
+    Attributes:
+        facts: What it is.
+        logits: images float32 [B, S, S, 3] in [0, 255] -> (float32 [B, C] by
+            the rule, float32 [B, D, C] by the domain rules or None). To be
+            called in a `tf.function`, which any number of threads may call.
+    """
+
+    facts: ModelFacts
+    logits: Callable
+
+
+def check_model(folder: str | pathlib.Path) -> None:
+    """Raises UserError unless a folder holds a model, without TensorFlow."""
+    _is_saved_model(pathlib.Path(folder))
+
+
+def load_predictor(
+    folder: str | pathlib.Path, prediction_rule: str | None = None
+) -> Predictor:
+    """Loads the model of a run folder, or one that was exported.
+
+    A run's model computes in the precision it was trained in, as evaluation
+    does; an exported one always in float32.
+
+    Args:
+        folder: A run folder, or what `dmg_tf.export` wrote.
+        prediction_rule: None for the method's first rule, or for what was
+            chosen at export.
+
+    Returns:
+        The `Predictor`.
+
+    Raises:
+        UserError: If there is no model, it can't be read, or it does not know
+            the rule.
+    """
+    folder = pathlib.Path(folder)
+    if _is_saved_model(folder):
+        return _from_saved_model(folder, prediction_rule)
+    return _from_run(folder, prediction_rule)
+
+
+def _is_saved_model(folder) -> bool:
+    expected = (
+        f"give a run folder (with {_KERAS_MODEL}) or a folder that "
+        "dmg_tf.export wrote"
+    )
+    if not os.path.isdir(folder):
+        what = "is a file" if os.path.exists(folder) else "does not exist"
+        raise UserError(f"the model {folder} {what}; {expected}")
+    if (folder / _KERAS_MODEL).exists():
+        return False
+    if not (folder / _SAVED_MODEL).exists():
+        if (folder / _CONFIG).exists():
+            raise UserError(
+                f"the run in {folder} is not finished: it kept no "
+                f"{_KERAS_MODEL} yet; go on with it by train.py --resume"
+            )
+        raise UserError(f"there is no model in {folder}; {expected}")
+    _read_metadata(folder)
+    return True
+
+
+def _read_metadata(folder) -> dict[str, Any]:
+    path = folder / "assets" / METADATA_FILE
+    try:
+        metadata = json.loads(path.read_text("utf-8"))
+        version = metadata["format_version"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{folder} was not written by dmg_tf.export: cannot read {path} "
+            f"({error})"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{folder} has format {version}, this version reads "
+            f"{FORMAT_VERSION}; export the run again"
+        )
+    return metadata
+
+
+def _from_run(folder, rule) -> Predictor:
+    import tensorflow as tf
+
+    from dmg_tf.data.images.transforms import normalize
+    from dmg_tf.evaluation.evaluator import out_of_domain_rules
+    from dmg_tf.evaluation.scoring import dtype_policy
+    from dmg_tf.runs.folder import load_run_model, read_results
+
+    results = read_results(folder)
+    with dtype_policy(results["config"].get("precision", "float32")):
+        model = load_run_model(folder)
+    known = out_of_domain_rules(model.prediction_rules)
+    rule = _checked_rule(rule or known[0], known)
+    domains = tuple(model.source_domains)
+    facts = ModelFacts(
+        method=results["config"]["method"],
+        backbone=model.backbone,
+        class_names=tuple(results["class_names"]),
+        source_domains=domains,
+        prediction_rule=rule,
+        part=_part(domains, lambda part: f"{part}/{domains[0]}" in known),
+        image_size=model.image_size,
+        **accuracies(results, rule),
+    )
+    each = facts.domain_rules
+
+    def logits(images):
+        images = normalize(images, model.mean, model.std)
+        images = tf.cast(images, model.compute_dtype)
+        found = model.logits_by_rule(images, dict.fromkeys((rule, *each)))
+        per_domain = [found[r] for r in each]
+        return found[rule], tf.stack(per_domain, axis=1) if each else None
+
+    return Predictor(facts, logits)
+
+
+def _from_saved_model(folder, rule) -> Predictor:
+    import tensorflow as tf
+
+    metadata = _read_metadata(folder)
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (tf.errors.OpError, OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read the model in {folder}: {str(error).splitlines()[0]}"
+        ) from error
+    if not hasattr(loaded, "predict"):
+        raise UserError(
+            f"the model in {folder} is not the one that dmg_tf.export wrote: "
+            "it does not predict"
+        )
+    exported = metadata["prediction_rule"]
+    rule = rule or exported
+    domains = tuple(metadata["source_domains"])
+    facts = ModelFacts(
+        method=metadata["method"],
+        backbone=metadata["backbone"],
+        class_names=tuple(metadata["class_names"]),
+        source_domains=domains,
+        prediction_rule=rule,
+        part=_part(domains, lambda part: hasattr(loaded, f"per_{part}")),
+        image_size=metadata["image_size"],
+        **accuracies(metadata["training"], rule),
+    )
+    each = facts.domain_rules
+    known = [exported, *each]
+    if each:
+        known.append("pred_ens")
+    if hasattr(loaded, "mask_ens"):
+        known.append("mask_ens")
+    _checked_rule(rule, dict.fromkeys(known))
+
+    def logits(images):
+        per_domain = None
+        if each:
+            per_domain = tf.ensure_shape(
+                getattr(loaded, f"per_{facts.part}")(images)["logits"],
+                [None, len(each), len(facts.class_names)],
+            )
+            # What follows from these needs no second pass.
+            if rule == "pred_ens":
+                return tf.reduce_mean(per_domain, axis=1), per_domain
+            if rule in each:
+                return per_domain[:, each.index(rule)], per_domain
+        predict = loaded.predict if rule == exported else loaded.mask_ens
+        return predict(images)["logits"], per_domain
+
+    return Predictor(facts, logits)
+
+
+def _part(source_domains, has) -> str | None:
+    """Returns what there is of each domain's own, if there are several."""
+    if len(source_domains) < 2:
+        return None
+    return next(filter(has, ("mask", "head")), None)
+
+
+def _checked_rule(rule, known) -> str:
+    if rule.startswith("known_domain"):
+        raise UserError(
+            f"the prediction rule {rule!r} needs the domain of each image, "
+            f"which is not given here; known: {', '.join(known)}"
+        )
+    if rule not in known:
+        raise unknown_name("prediction rule", rule, known)
+    return rule

@@ -1,0 +1,175 @@
+"""The table of predictions: its columns, its rows, its file."""
+
+import contextlib
+import csv
+import io
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from dmg_tf.errors import UserError
+from dmg_tf.runs.facts import ModelFacts
+
+
+def check_csv(place: str) -> None:
+    """Raises UserError if a file can't be written there."""
+    if os.path.isdir(place):
+        raise UserError(f"--csv {place} is a folder; give a file")
+    if os.path.exists(place) and not os.path.isfile(place):
+        # It would be replaced by a file.
+        raise UserError(
+            f"--csv {place} is a device or a pipe; leave --csv out to print"
+        )
+    parent = os.path.dirname(place) or "."
+    if not os.path.isdir(parent):
+        raise UserError(
+            f"cannot write --csv {place}: there is no folder {parent}"
+        )
+
+
+def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
+    """Returns the names of the columns, in order."""
+    names = ["path", "class", "probability"]
+    for place in range(2, top_k + 1):
+        names += [f"class_{place}", f"probability_{place}"]
+    for rule in facts.domain_rules:
+        names += [f"{rule}/class", f"{rule}/probability"]
+    if facts.domain_rules:
+        names += ["votes", "agreement"]
+    return [*names, "error"]
+
+
+def table_rows(facts: ModelFacts, paths, reasons, answers, top_k: int = 1):
+    """Yields a row an image, as `column_names` has them.
+
+    Args:
+        facts: What the model is.
+        paths: The files of a batch.
+        reasons: Why each can't be read, or "".
+        answers: Its `Answers`; None if none could be read.
+        top_k: Number of classes in a row.
+    """
+    empty = [""] * (len(column_names(facts, top_k)) - 2)
+    for i, (path, reason) in enumerate(zip(paths, reasons, strict=True)):
+        if reason:
+            yield [path, *empty, reason]
+            continue
+        row = [path]
+        ids, values = answers.class_ids[i], answers.probabilities[i]
+        if facts.domain_rules:
+            ids = [*ids, *answers.domain_class_ids[i]]
+            values = [*values, *answers.domain_probabilities[i]]
+        for class_id, value in zip(ids, values, strict=True):
+            row += [facts.class_names[class_id], f"{value:.6f}"]
+        if facts.domain_rules:
+            row += [f"{answers.votes[i]:.6f}", f"{answers.agreement[i]:.6f}"]
+        yield [*row, ""]
+
+
+class Tally:
+    """Counts what became of the images.
+
+    Args:
+        facts: What the model is.
+    """
+
+    def __init__(self, facts: ModelFacts):
+        self._facts = facts
+        self.predicted = self.unreadable = self.disputed = 0
+
+    def add(self, reasons, answers) -> None:
+        """Counts a batch, given as for `table_rows`."""
+        read = np.asarray([not reason for reason in reasons])
+        self.predicted += int(read.sum())
+        self.unreadable += int((~read).sum())
+        if answers is not None and self._facts.domain_rules:
+            self.disputed += int((read & (answers.votes < 1)).sum())
+
+    def __str__(self):
+        rule, part = self._facts.prediction_rule, self._facts.part
+        text = f"{counted(self.predicted, 'image')} predicted by {rule}"
+        if self.predicted and part:
+            text += (
+                f"; the {part}s disagree on the class "
+                f"of {self.disputed} ({self.disputed / self.predicted:.1%})"
+            )
+        if self.unreadable:
+            text += (
+                f"; {counted(self.unreadable, 'file')} could not be read, see "
+                "the column error"
+            )
+        return text
+
+
+def counted(number: int, unit: str) -> str:
+    """Returns e.g. "1 file" or "2 files"."""
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+class Table:
+    """Writes rows as CSV, each of them at once.
+
+    Args:
+        file: Takes bytes.
+        place: What to call it in errors.
+    """
+
+    def __init__(self, file, place: str):
+        self._file, self._place = file, place
+
+    def write(self, rows) -> None:
+        """Writes rows.
+
+        Raises:
+            UserError: If the disk is full, or the like.
+            BrokenPipeError: If nobody reads on.
+        """
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with _writing(self._place):
+            # A name that is no text keeps its bytes.
+            self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+            self._file.flush()
+
+
+@contextlib.contextmanager
+def open_table(place: str | None) -> Iterator[Table]:
+    """Gives a table that appears as a whole file, or on standard output.
+
+    Args:
+        place: The file; None for standard output.
+
+    Raises:
+        UserError: If it can't be written.
+    """
+    if place is None:
+        yield Table(sys.stdout.buffer, "to standard output")
+        return
+    # A link stays one.
+    path = pathlib.Path(os.path.realpath(place))
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    with _writing(place):
+        file = open(temporary, "wb")
+    try:
+        with file:
+            yield Table(file, place)
+        with _writing(place):
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(place):
+    from dmg_tf.files import writing
+
+    try:
+        with writing(place):
+            yield
+    except UserError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise error.__cause__ from None
+        raise

@@ -1,0 +1,1 @@
+"""What a run did, as text for a terminal and as a page."""

@@ -1,0 +1,280 @@
+"""`report.html` of a run folder, from the files that lie there."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+from dmg_tf.config import RunConfig
+from dmg_tf.errors import UserError
+from dmg_tf.files import write_text
+from dmg_tf.html.markup import Markup, join, tag
+from dmg_tf.html.page import code, facts, page, panel, quiet
+from dmg_tf.report import sections
+from dmg_tf.report.cards import sample_cards
+from dmg_tf.report.confusion import confusion
+from dmg_tf.report.samples import choose
+from dmg_tf.report.text import rule_name
+from dmg_tf.runs.folder import read_results
+from dmg_tf.runs.history import read_history
+from dmg_tf.runs.predictions import (
+    FILE_NAME,
+    OVERALL,
+    ScoredSplit,
+    read_predictions,
+)
+
+REPORT_NAME = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+    """What a report is made of.
+
+    Attributes:
+        run_dir: The run folder.
+        results: Of `results.json`.
+        history: Of `history.csv`.
+        environment: Of `environment.json`.
+        target: What was said of the target's images; None if it was not kept.
+    """
+
+    run_dir: pathlib.Path
+    results: dict[str, Any]
+    history: list[dict]
+    environment: dict[str, Any]
+    target: ScoredSplit | None
+
+    @classmethod
+    def read(cls, run_dir: str | pathlib.Path) -> "RunFiles":
+        """Reads a run folder.
+
+        Raises:
+            UserError: If the run is not finished or a file can't be read.
+        """
+        run_dir = pathlib.Path(run_dir)
+        results = read_results(run_dir)
+        try:
+            target = read_predictions(
+                run_dir / FILE_NAME, results["class_names"]
+            )
+        except FileNotFoundError:
+            target = None  # a run from before they were kept
+        path = run_dir / "environment.json"
+        try:
+            environment = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
+        history = read_history(run_dir / "history.csv")
+        return cls(run_dir, results, history, environment, target)
+
+
+def write_run_report(
+    run_dir: str | pathlib.Path, data: str | None = None
+) -> pathlib.Path:
+    """Writes `report.html` into a run folder.
+
+    Args:
+        run_dir: The folder of a finished run.
+        data: Where the run's images are now; None for where they were.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: If the run is not finished, or a file can't be read or
+            written.
+    """
+    run = RunFiles.read(run_dir)
+    path = run.run_dir / REPORT_NAME
+    write_text(path, run_report(run, data))
+    return path
+
+
+def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
+    """Predicts a run's images again and writes `predictions.csv`.
+
+    Args:
+        run_dir: The folder of a finished run.
+        config: The run's own, or with its images in another place.
+
+    Raises:
+        UserError: As `evaluate_run`.
+    """
+    # Loads TensorFlow, which a report alone does without.
+    from dmg_tf.evaluation.scoring import evaluate_run
+
+    path = pathlib.Path(run_dir) / FILE_NAME
+    evaluate_run(run_dir, config, predictions_path=path)
+
+
+def run_report(run: RunFiles, data: str | None = None) -> str:
+    """Returns the report of a run as HTML; the same for the same files."""
+    results, config = run.results, run.results["config"]
+    selected = results["selection"]
+    title = (
+        f"{config['method']} on {config['backbone']}, target {config['target']}"
+    )
+    return page(
+        title,
+        tag(
+            "header",
+            tag("h1", title),
+            quiet(
+                f"Trained on {', '.join(results['source_domains'])} of "
+                f"{config['data'] or 'the built-in data'}; "
+                f"{len(results['class_names'])} classes, "
+                f"{config['image_size']} px, seed {config['seed']}."
+            ),
+        ),
+        tag(
+            "main",
+            sections.key_figures(results),
+            panel(
+                "Accuracy in and out of domain",
+                sections.accuracy(results),
+                wide=True,
+            ),
+            _remarks(results),
+            panel(
+                "Training",
+                sections.curves(run.history, selected["epoch"]),
+                wide=True,
+                note=f"Epoch {selected['epoch']} was selected by source "
+                f"validation ({rule_name(selected['rule'])}), the first of "
+                "equals. Training accuracy is of augmented images while the "
+                "weights change.",
+            ),
+            panel("Binary masks", sections.masks(results), wide=True)
+            if results["mask_iou"]
+            else None,
+            *image_panels(run, data),
+            panel("Settings", facts(_settings(config))),
+            tag(
+                "div",
+                panel("Images", sections.counts(results)),
+                panel("Environment", sections.environment(run.environment)),
+                class_="column",
+            ),
+        ),
+        tag(
+            "footer",
+            quiet(
+                "Made of results.json, history.csv, environment.json and "
+                f"{FILE_NAME} of this run; ",
+                code("python -m dmg_tf.report RUN_DIR"),
+                " makes it again. The 95\u00a0% interval is of drawing such "
+                "images (Wilson); other seeds differ by more.",
+            ),
+        ),
+    )
+
+
+def _settings(config) -> dict[str, Any]:
+    return {
+        name.replace("_", " "): " ".join(map(str, value))
+        if isinstance(value, list)
+        else str(value)
+        for name, value in config.items()
+        if value is not None
+    }
+
+
+def _remarks(results) -> Markup | None:
+    """What the user should know of the data: notes, images left out."""
+    bad = results.get("bad_images") or {}
+    lines = [*(results.get("notes") or ())]
+    lines += [f"left out {path}: {reason}" for path, reason in bad.items()]
+    if not lines:
+        return None
+    shown = tag("ul", [tag("li", line) for line in lines[:20]])
+    more = len(lines) - 20
+    return panel(
+        "Remarks on the data",
+        shown,
+        wide=True,
+        note=f"and {more:,} more, in results.json" if more > 0 else None,
+    )
+
+
+def _difference(results, rule, said) -> str | None:
+    """Says so where the images were scored again, with another outcome."""
+    before = results["out_of_domain"][rule][OVERALL]
+    now = said.trace() / said.sum()
+    if abs(now - before) < 1e-9:
+        return None
+    return (
+        f"Scored again: {sections.percent(now)}\u00a0% are right here, in the "
+        f"table above {sections.percent(before)}\u00a0%."
+    )
+
+
+def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
+    """Returns what is shown of single images: confusions, and samples.
+
+    Args:
+        run: The run.
+        data: Where its images are now; None for where they were.
+    """
+    results = run.results
+    rule = next(iter(results["in_domain"]))
+    target, names = results["config"]["target"], results["class_names"]
+    if run.target is None or not len(run.target.paths):
+        return [
+            panel(
+                f"What is taken for what in {target}",
+                quiet(
+                    f"There is no {FILE_NAME} in the run folder. ",
+                    code("python -m dmg_tf.report RUN_DIR --score"),
+                    " scores the images again and writes it.",
+                ),
+                wide=True,
+            )
+        ]
+    found = run.target.predictions
+    said = found.confusion(rule, len(names))
+    domain_rules = tuple(r for r in found.predicted if "/" in r)
+    groups = choose(found, rule, domain_rules, results["config"]["seed"])
+    root = results["config"]["data"]
+
+    def place_of(path):
+        if data and root and path.startswith(os.path.join(root, "")):
+            return os.path.join(data, os.path.relpath(path, root))
+        return path
+
+    cards, lost = sample_cards(
+        run.target, groups, names, rule, domain_rules, place_of, root
+    )
+    missing = None
+    if lost:
+        missing = tag(
+            "p",
+            f"{lost} of {sum(len(g.indices) for g in groups)} images can't be "
+            f"read any more, {root or 'the built-in data'} may have moved: ",
+            code("python -m dmg_tf.report RUN_DIR --data DIR"),
+            " takes them from elsewhere.",
+            class_="warning",
+        )
+    part = "each mask" if results["mask_iou"] else "each head"
+    return [
+        panel(
+            f"What is taken for what in {target} ({rule_name(rule)})",
+            confusion(said, names),
+            wide=True,
+            note=_difference(results, rule, said),
+        ),
+        panel(
+            f"Images of {target}",
+            join(
+                quiet(
+                    f"Above, the class and what {rule_name(rule)} says"
+                    + (f"; below, what {part} says. " if domain_rules else ". ")
+                    + "Percentages are the model's own probabilities."
+                ),
+                missing,
+            ),
+            cards,
+            wide=True,
+        ),
+    ]

@@ -1,0 +1,102 @@
+"""Which images a report shows, by rules that it states."""
+
+import dataclasses
+
+import numpy as np
+
+from dmg_tf.runs.predictions import Predictions
+
+COUNT = 6  # images a group
+_A_CLASS = 2  # of them at the most with one true class, if there are others
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Images that are shown together.
+
+    Attributes:
+        title: What they have in common.
+        rule: How they were chosen.
+        indices: int64, positions in the predictions.
+        total: How many images the choice was made from.
+    """
+
+    title: str
+    rule: str
+    indices: np.ndarray
+    total: int
+
+
+def choose(
+    predictions: Predictions,
+    rule: str,
+    domain_rules: tuple[str, ...] = (),
+    seed: int = 0,
+    count: int = COUNT,
+) -> list[Group]:
+    """Chooses images that show what a model does.
+
+    Args:
+        predictions: For images of one split.
+        rule: The prediction rule that counts.
+        domain_rules: Rules of single masks or heads, e.g. "mask/photo".
+        seed: Of random choices.
+        count: Images a group at the most.
+
+    Returns:
+        Groups that are not empty; an image stands in the first one it fits.
+    """
+    rng = np.random.default_rng(seed)
+    labels = predictions.labels
+    right = predictions.predicted[rule] == labels
+    sure = predictions.probabilities[rule]
+    free = np.ones(len(labels), bool)
+    groups = []
+
+    def add(title, how, fits, order):
+        """`order` sorts all images; lower numbers come first."""
+        index = np.flatnonzero(fits & free)
+        index = index[np.argsort(order[index], kind="stable")]
+        chosen = _varied(index, labels, count)
+        free[chosen] = False
+        if len(chosen):
+            groups.append(Group(title, how, chosen, int(fits.sum())))
+
+    limit = f"at most {_A_CLASS} of a class where there are others"
+    add(
+        "Wrong, and most sure of it",
+        f"largest probability of a wrong class; {limit}",
+        ~right,
+        -sure,
+    )
+    if len(domain_rules) > 1:
+        part = domain_rules[0].partition("/")[0]
+        votes, certain = _agreement(predictions, domain_rules)
+        add(
+            f"The {part}s disagree most",
+            f"fewest {part}s that name the same class, then the surest of "
+            f"their classes; {limit}",
+            votes < len(domain_rules),
+            # Certainty is below 1 and orders equal votes only.
+            votes - certain,
+        )
+    add("Wrong", "at random, by the seed", ~right, rng.random(len(labels)))
+    add("Right", "at random, by the seed", right, rng.random(len(labels)))
+    return groups
+
+
+def _agreement(predictions, domain_rules):
+    """Returns the votes for the commonest class, and the mean probability."""
+    named = np.stack([predictions.predicted[rule] for rule in domain_rules])
+    votes = (named[:, None] == named[None]).sum(axis=0).max(axis=0)
+    sure = [predictions.probabilities[rule] for rule in domain_rules]
+    return votes, np.minimum(np.mean(sure, axis=0), 1 - 1e-6)
+
+
+def _varied(index, labels, count):
+    """Returns the first `count`, few of a class, filled up with any."""
+    first, rest, taken = [], [], {}
+    for i in index:
+        taken[labels[i]] = taken.get(labels[i], 0) + 1
+        (first if taken[labels[i]] <= _A_CLASS else rest).append(i)
+    return np.asarray([*first, *rest][:count], np.int64)

@@ -1,0 +1,253 @@
+"""The parts of a report that are made of a run's numbers alone."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from dmg_tf.html.curves import Curve, chart
+from dmg_tf.html.markup import Markup, join, tag
+from dmg_tf.html.page import facts, quiet, tiles
+from dmg_tf.html.tables import heat_table, table, twentieths_around
+from dmg_tf.report.text import rule_name
+from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Returns a fraction as the tables write it."""
+    return f"{100 * share:.{digits}f}"
+
+
+def key_figures(results: dict[str, Any]) -> Markup:
+    """Returns what one wants to know first."""
+    rule = next(iter(results["in_domain"]))
+    target = results["config"]["target"]
+    inside = results["in_domain"][rule][OVERALL]
+    outside = results["out_of_domain"][rule][OVERALL]
+    counts = results["counts"]
+    images = counts[OUT_OF_DOMAIN][target]
+    low, high = wilson(outside, images)
+    split = results["in_domain_split"]
+    selection, timing = results["selection"], results["timing"]
+    overlap = [pairs["mean"] for pairs in results["mask_iou"].values()]
+    rate = timing["train_images_per_second"]
+    return tiles(
+        (
+            f"Target {target}",
+            f"{percent(outside, 1)}\u00a0%",
+            f"{rule_name(rule)} on {images:,} unseen images; 95\u00a0% "
+            f"interval {percent(low, 1)} to {percent(high, 1)}",
+        ),
+        (
+            "Source domains",
+            f"{percent(inside, 1)}\u00a0%",
+            f"{rule_name(rule)}, mean of {len(results['source_domains'])} "
+            f"domains, {sum(counts[split].values()):,} {split} images",
+        ),
+        (
+            "Lost outside",
+            f"{100 * (inside - outside):.1f}",
+            "percentage points, sources minus target",
+        ),
+        (
+            "Mask overlap",
+            f"{statistics.mean(overlap):.3f}",
+            f"mean IoU of pairs at {', '.join(results['mask_iou'])}",
+        )
+        if overlap
+        else None,
+        (
+            "Selected epoch",
+            f"{selection['epoch']} of {results['config']['epochs']}",
+            f"{percent(selection['value'], 1)}\u00a0% of source validation",
+        ),
+        (
+            "Training",
+            duration(timing["train_seconds"]),
+            f"{rate:,.0f} images a second" if rate else None,
+        ),
+    )
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a share of so many images (Wilson)."""
+    z = statistics.NormalDist().inv_cdf(0.975)
+    middle = share + z * z / (2 * count)
+    spread = z * math.sqrt(
+        share * (1 - share) / count + z * z / (4 * count * count)
+    )
+    scale = 1 + z * z / count
+    return max(0.0, (middle - spread) / scale), min(
+        1.0, (middle + spread) / scale
+    )
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.0f}\u00a0s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{seconds:02d}\u00a0min"
+    return f"{minutes // 60}:{minutes % 60:02d}\u00a0h"
+
+
+def accuracy(results: dict[str, Any]) -> Markup:
+    """Returns the table that `train.py` prints."""
+    sources = list(results["counts"]["train"])
+    target = results["config"]["target"]
+    split, counts = results["in_domain_split"], results["counts"]
+    images = counts[OUT_OF_DOMAIN][target]
+    rows = []
+    for rule, row in results["in_domain"].items():
+        outside = results["out_of_domain"].get(rule)
+        rows.append(
+            [
+                rule_name(rule),
+                *(percent(row[domain]) for domain in sources),
+                percent(row[OVERALL]),
+                percent(outside[OVERALL]) if outside else "-",
+            ]
+        )
+
+    def head(name, below):
+        return join(name, tag("span", below, class_="second"))
+
+    shown = table(
+        [
+            "prediction",
+            *(head(d, f"{counts[split][d]:,} images") for d in sources),
+            head("in-domain", "mean"),
+            head(f"target {target}", f"{images:,} images"),
+        ],
+        rows,
+        strong={("row", 0), len(sources) + 1, len(sources) + 2},
+    )
+    return join(
+        shown,
+        quiet(
+            f"Percent. In-domain: {split} images of the sources. "
+            f"{rows[0][0]} is the default; it and the epoch were chosen "
+            "without a look at the target."
+        ),
+    )
+
+
+def curves(history: Sequence[dict], selected: int) -> Markup:
+    """Returns loss, overlap and accuracy by epoch."""
+    epochs = [row["epoch"] for row in history]
+
+    def curve(column, name, colour, thin=False):
+        return Curve(name, [row[column] for row in history], colour, thin)
+
+    known = history[0]
+    loss = [
+        curve(column, column.replace("_", " "), colour, thin=colour > 0)
+        for colour, column in enumerate(("loss", "cross_entropy"))
+        if column in known
+    ]
+    penalties = [
+        curve(column, name, 2 + i)
+        for i, (column, name) in enumerate(
+            (("siou", "sIoU"), ("sparsity", "sparsity"))
+        )
+        if column in known
+    ]
+    validation = [
+        name.removeprefix("validation_")
+        for name in known
+        if name.startswith("validation_")
+    ]
+    accuracies = [
+        curve("accuracy", "training", 1),
+        curve(f"validation_{OVERALL}", "validation, mean", 0),
+    ]
+    for i, domain in enumerate(d for d in validation if d != OVERALL):
+        accuracies.append(
+            curve(f"validation_{domain}", domain, 3 + i, thin=True)
+        )
+    charts = [
+        chart("Accuracy", epochs, accuracies, selected, percent=True),
+        chart("Loss", epochs, loss, selected),
+    ]
+    if penalties:
+        charts.append(
+            chart("Penalty on the masks", epochs, penalties, selected)
+        )
+    return join(tag("div", charts, class_="charts"), _epochs(history))
+
+
+def _epochs(history) -> Markup:
+    columns = [name for name in history[0] if name != "epoch"]
+    rows = [
+        [str(row["epoch"]), *(f"{row[name]:.4g}" for name in columns)]
+        for row in history
+    ]
+    heads = [name.replace("_", " ") for name in columns]
+    return tag(
+        "details",
+        tag("summary", "All numbers by epoch"),
+        table(["epoch", *heads], rows),
+    )
+
+
+def masks(results: dict[str, Any]) -> Markup:
+    """Returns overlap and density of the binary masks by layer."""
+    iou, density = results["mask_iou"], results["mask_density"]
+    parts = []
+    for title, values, corner in (
+        ("Overlap of pairs (IoU)", iou, "domains"),
+        ("Share of active units", density, "mask of"),
+    ):
+        names = list(next(iter(values.values())))
+        rows = {
+            "mean" if name == "mean" else name.replace("|", " & "): [
+                of_site[name] for of_site in values.values()
+            ]
+            for name in names
+        }
+        low, high = twentieths_around([v for row in rows.values() for v in row])
+        parts.append(
+            tag(
+                "div",
+                tag("h3", title),
+                heat_table(corner, list(values), rows, low, high),
+                quiet(f"Colour from {low:.2f} (none) to {high:.2f} (full)."),
+            )
+        )
+    return tag("div", parts, class_="beside")
+
+
+def counts(results: dict[str, Any]) -> Markup:
+    """Returns how many images there are of each domain and split."""
+    splits = results["counts"]
+    domains = dict.fromkeys(d for row in splits.values() for d in row)
+
+    def cell(row, domain):
+        return f"{row[domain]:,}" if domain in row else "-"
+
+    shown = ("target" if name == OUT_OF_DOMAIN else name for name in splits)
+    return table(
+        ["domain", *shown],
+        [
+            [domain, *(cell(row, domain) for row in splits.values())]
+            for domain in domains
+        ],
+    )
+
+
+def environment(found: dict[str, Any]) -> Markup:
+    """Returns versions and devices."""
+    weights = found["weights"]
+    return facts(
+        {
+            "dmg_tf": found["dmg_tf"],
+            "commit": found["commit"],
+            "Python": found["python"],
+            **found["packages"],
+            "platform": found["platform"],
+            "devices": ", ".join(found["devices"]),
+            "initial weights": weights["file"] or "none",
+            "their SHA-256": weights["sha256"],
+        }
+    )

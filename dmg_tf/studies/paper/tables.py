@@ -1,0 +1,286 @@
+"""The paper's tables, from the results of runs."""
+
+import itertools
+import pathlib
+from collections.abc import Iterable, Sequence
+
+from dmg_tf.files import write_text
+from dmg_tf.studies.paper.published import PUBLISHED_DOMAINS, published_rows
+from dmg_tf.studies.runs import Run
+from dmg_tf.studies.table import FORMATS, Cell, Row, Table, as_text
+
+_NOTE = (
+    "Mean over seeds, ± its standard error; n counts runs. Every epoch was "
+    "selected on the sources' validation images; the target had no part in it."
+)
+# The mean over domains in `results.json`, and over targets in a table.
+OVERALL = "overall"
+
+
+def all_tables(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
+    """Returns every table that these runs have numbers for.
+
+    Args:
+        runs: Finished runs of one dataset, in the order of tables.
+        with_paper: Whether the paper's own rows are shown too.
+    """
+    tables = [
+        out_of_domain(runs, with_paper),
+        oracle(runs),
+        in_domain(runs, with_paper),
+        *chosen_masks(runs, with_paper),
+        ensembling(runs, with_paper),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def write_tables(
+    runs: Sequence[Run],
+    folder: pathlib.Path,
+    with_paper: bool = False,
+    more: Sequence[Table] = (),
+) -> tuple[str, list[pathlib.Path]]:
+    """Writes all tables as text, CSV, Markdown and LaTeX.
+
+    Args:
+        runs: As for `all_tables`.
+        folder: Where `tables.*` go.
+        with_paper: As for `all_tables`.
+        more: Tables to be shown behind them.
+
+    Returns:
+        The text, and the files.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
+    tables = [*all_tables(runs, with_paper), *more]
+    note = _NOTE
+    dataset = runs[0].config["dataset"]
+    if with_paper and dataset not in PUBLISHED_DOMAINS:
+        note += (
+            f" The paper has no numbers on {dataset}: no published rows are "
+            "shown."
+        )
+    notes = {"txt": f"\n{note}\n", "md": f"\n{note}\n", "tex": f"% {note}\n"}
+    files = []
+    for suffix, render in FORMATS.items():
+        files.append(folder / f"tables.{suffix}")
+        write_text(files[-1], render(tables) + notes.get(suffix, ""))
+    return f"{as_text(tables)}\n{note}", files
+
+
+def out_of_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
+    """Returns accuracy on each target (Tables 1, 2 and 6)."""
+    rows = _rows_by_target(runs, _targets(runs), "out_of_domain", "pred_ens")
+    return _by_target(
+        "out_of_domain",
+        "Out-of-domain accuracy (%) by target",
+        runs,
+        rows,
+        with_paper,
+    )
+
+
+def oracle(runs: Sequence[Run]) -> Table:
+    """Returns accuracy on each target at its own best epoch.
+
+    It is of the runs that had `--track-target`: what no honest selection
+    reaches, and no result.
+    """
+    able = [run for run in runs if "oracle" in run.results]
+    return Table(
+        "oracle",
+        "ORACLE, not a result: accuracy (%) by target, where the target's own "
+        "images had selected the epoch",
+        (*_targets(able), OVERALL),
+        tuple(
+            _rows_by_target(
+                able, _targets(able), "oracle", "pred_ens", " [oracle]"
+            )
+        ),
+    )
+
+
+def in_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
+    """Returns the mean over sources for each target (Table 3).
+
+    A second row, -KD, is of images whose domain is known, for methods that
+    have a mask or a head a domain.
+    """
+    rows, targets = [], _targets(runs)
+    for group in _groups(runs):
+        for rule, suffix in (("pred_ens", ""), ("known_domain", "-KD")):
+            rows += _rows_by_target(group, targets, "in_domain", rule, suffix)
+    splits = sorted({run.results["in_domain_split"] for run in runs})
+    title = (
+        f"In-domain accuracy (%), mean over the sources' {' or '.join(splits)} "
+        "images, by target"
+    )
+    return _by_target("in_domain", title, runs, rows, with_paper)
+
+
+def chosen_masks(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
+    """Returns accuracy of each mask on each domain (Table 4).
+
+    A table a target: a row a mask or head, a column a source domain, and the
+    target last.
+    """
+    tables = []
+    for target in _targets(runs):
+        rows, columns = [], ()
+        for group in _groups(runs):
+            here = [run for run in group if run.target == target]
+            rules = [
+                rule
+                for rule in here and here[0].results["in_domain"]
+                if "/" in rule
+            ]
+            if not rules:
+                continue
+            sources = here[0].results["source_domains"]
+            columns = tuple(dict.fromkeys((*columns, *sources)))
+            for rule in (*rules, "pred_ens"):
+                cells = {
+                    domain: _mean(here, "in_domain", rule, domain)
+                    for domain in sources
+                }
+                outside = _mean(here, "out_of_domain", rule)
+                cells[_target_column(target)] = outside
+                name = rule.replace("/", " of ")
+                name = "combined" if rule == "pred_ens" else name
+                group_name = f"{here[0].config['backbone']}, {here[0].label}"
+                rows.append(Row(group_name, name, cells))
+        name = f"chosen_mask_{target}"
+        published = _published(runs, name, with_paper and bool(rows))
+        table = Table(
+            name,
+            f"Accuracy (%) under each mask, target {target}",
+            (*columns, _target_column(target)),
+            _together(rows, published),
+            "chosen mask",
+        )
+        tables.append(table)
+    return tables
+
+
+def ensembling(runs: Sequence[Run], with_paper: bool = False) -> Table:
+    """Returns Pred-Ens against Mask-Ens by target (Table 5)."""
+    rows = []
+    masked = [run for run in runs if "mask_ens" in run.results["in_domain"]]
+    places = itertools.product(_backbones(masked), _SPLITS.items())
+    for backbone, (split, split_name) in places:
+        for group in _groups(masked):
+            if group[0].config["backbone"] != backbone:
+                continue
+            for rule, suffix in _ENSEMBLES.items():
+                rows += _rows_by_target(
+                    group,
+                    _targets(masked),
+                    split,
+                    rule,
+                    suffix,
+                    f"{backbone}, {split_name}",
+                )
+    return _by_target(
+        "ensembling",
+        "Averaging predictions (Pred-Ens) or masks (Mask-Ens), accuracy (%) by "
+        "target",
+        masked,
+        rows,
+        with_paper,
+    )
+
+
+_SPLITS = {"out_of_domain": "out-of-domain", "in_domain": "in-domain"}
+_ENSEMBLES = {
+    "pred_ens": " (Pred-Ens)",
+    "mask_ens": " (Mask-Ens)",
+    "known_domain": "-KD",
+}
+
+
+def _by_target(name, title, runs, rows, with_paper) -> Table:
+    columns = _targets(runs)
+    published = _published(runs, name, with_paper and bool(rows))
+    if published:
+        # The paper has all targets, whatever was run so far.
+        columns = list(PUBLISHED_DOMAINS[runs[0].config["dataset"]])
+    rows = _together(rows, published)
+    return Table(name, title, (*columns, OVERALL), rows)
+
+
+def _together(rows, published) -> tuple[Row, ...]:
+    """Puts published rows behind the others of their group."""
+    order = list(dict.fromkeys(row.group for row in (*rows, *published)))
+    every = (*rows, *published)
+    return tuple(sorted(every, key=lambda row: order.index(row.group)))
+
+
+def _published(runs, name, with_paper) -> list[Row]:
+    if not with_paper:
+        return []
+    backbones = _backbones(runs)
+    return published_rows(runs[0].config["dataset"], name, backbones)
+
+
+def _backbones(runs: Iterable[Run]) -> list[str]:
+    return list(dict.fromkeys(run.config["backbone"] for run in runs))
+
+
+def _targets(runs: Iterable[Run]) -> list[str]:
+    return sorted({run.target for run in runs})
+
+
+def _groups(runs: Iterable[Run]):
+    """Yields the runs that differ in target and seed alone."""
+    for _, group in itertools.groupby(
+        runs, lambda run: (run.config["backbone"], run.label)
+    ):
+        yield list(group)
+
+
+def _rows_by_target(
+    runs,
+    targets: Sequence[str],
+    split: str,
+    rule: str,
+    suffix: str = "",
+    group_name: str = "",
+) -> list[Row]:
+    """One row for each group of runs that predicts by the rule."""
+    rows = []
+    for group in _groups(runs):
+        able = [run for run in group if rule in run.results[split]]
+        if not able:
+            continue
+        cells = {
+            target: _mean([r for r in able if r.target == target], split, rule)
+            for target in targets
+        }
+        # A mean over targets is one of all of them, or it is none.
+        values = {
+            (run.config["seed"], run.target): _value(run, split, rule)
+            for run in able
+        }
+        seeds = sorted({seed for seed, _ in values})
+        cells[OVERALL] = Cell.of(
+            sum(values[seed, target] for target in targets) / len(targets)
+            for seed in seeds
+            if all((seed, target) in values for target in targets)
+        )
+        name = group_name or able[0].config["backbone"]
+        rows.append(Row(name, able[0].label + suffix, cells))
+    return rows
+
+
+def _mean(runs, split, rule, domain=OVERALL) -> Cell | None:
+    return Cell.of(_value(run, split, rule, domain) for run in runs)
+
+
+def _value(run: Run, split: str, rule: str, domain: str = OVERALL) -> float:
+    return run.results[split][rule][domain]
+
+
+def _target_column(target: str) -> str:
+    return f"target {target}"

@@ -1,0 +1,157 @@
+"""Reading a folder of run folders, and telling its runs apart."""
+
+import collections
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dmg_tf.config import RunConfig
+from dmg_tf.errors import UserError
+from dmg_tf.registry import METHODS
+from dmg_tf.runs.folder import MAY_CHANGE, read_results
+
+# The paper's names of methods, in the order of its tables.
+_NAMES = {
+    "aggregate": "Aggregate",
+    "multi_headed": "Multi-Headed",
+    "metareg": "MetaReg",
+    "dmg": "DMG",
+}
+# Settings that do not make another method of it.
+NO_DIFFERENCE = frozenset(
+    "target data dataset method backbone optimizer seed output "
+    "on_bad_image track_target".split()
+) | MAY_CHANGE - {"epochs"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        run_dir: Its folder.
+        results: What `results.json` holds.
+        label: Its method as tables name it, with the settings in which runs of
+            this method differ.
+    """
+
+    run_dir: pathlib.Path
+    results: dict[str, Any]
+    label: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its settings."""
+        return self.results["config"]
+
+    @property
+    def target(self) -> str:
+        """Its target domain."""
+        return self.config["target"]
+
+    @property
+    def method(self) -> str:
+        """Its method, and optimiser if that is not Adam, as tables name it."""
+        method = self.config["method"]
+        name = _NAMES.get(method, method)
+        sgd = self.config["optimizer"] == "sgd"
+        return f"{name}-SGD" if sgd else name
+
+    def sort_key(self) -> tuple:
+        """Returns its place in a table."""
+        order = [*_NAMES, *METHODS.names()]
+        method = self.config["method"]
+        place = order.index(method) if method in order else len(order)
+        numbers = [
+            (name, value)
+            for name, value in sorted(self.config.items())
+            if isinstance(value, float) and name not in NO_DIFFERENCE
+        ]
+        return self.config["backbone"], place, self.method, numbers
+
+
+def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
+    """Reads the finished runs of a folder, in the order of tables.
+
+    Returns:
+        The runs, and the names of run folders without results.
+
+    Raises:
+        UserError: If there is no finished run, a file is damaged, runs are of
+            several datasets, or one run is there twice.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {what}; expected a folder of run folders")
+    runs, unfinished = [], []
+    for path in sorted(folder.iterdir()):
+        if (path / "results.json").exists():
+            runs.append(Run(path, _complete(read_results(path), path)))
+        elif (path / "config.json").exists():
+            unfinished.append(path.name)
+    if not runs:
+        raise UserError(
+            f"{folder} holds no finished run: expected folders with a "
+            "results.json, as train.py and tuning/leave_one_out.py write them"
+        )
+    datasets = sorted({run.config["dataset"] for run in runs})
+    if len(datasets) > 1:
+        raise UserError(
+            f"{folder} holds runs of several datasets ({', '.join(datasets)}); "
+            "give a folder with the runs of one"
+        )
+    runs = _labelled(sorted(runs, key=Run.sort_key))
+    _check_once(runs)
+    return runs, unfinished
+
+
+def _complete(results, path) -> dict:
+    # Runs of before a setting was there had its default.
+    try:
+        config = RunConfig.from_json(results["config"]).to_json()
+        if not (results["in_domain"] and results["out_of_domain"]):
+            raise KeyError("accuracies")
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path / 'results.json'} is damaged: no {error}"
+        ) from error
+    return {**results, "config": json.loads(json.dumps(config))}
+
+
+def _labelled(runs: Sequence[Run]) -> list[Run]:
+    values = collections.defaultdict(set)
+    for run in runs:
+        for name, value in run.config.items():
+            if name not in NO_DIFFERENCE:
+                values[run.method, name].add(json.dumps(value))
+    labelled = []
+    for run in runs:
+        differing = [
+            f"{name} {_text(value)}"
+            for name, value in run.config.items()
+            if len(values[run.method, name]) > 1
+        ]
+        label = run.method + (f" ({', '.join(differing)})" * bool(differing))
+        labelled.append(dataclasses.replace(run, label=label))
+    return labelled
+
+
+def _text(value) -> str:
+    if isinstance(value, list):
+        return "+".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _check_once(runs: Iterable[Run]) -> None:
+    seen = {}
+    for run in runs:
+        key = run.config["backbone"], run.label, run.target, run.config["seed"]
+        if key in seen:
+            raise UserError(
+                f"{seen[key]} and {run.run_dir} hold the same run; move one of "
+                "them away"
+            )
+        seen[key] = run.run_dir

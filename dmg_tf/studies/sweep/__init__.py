@@ -1,0 +1,1 @@
+"""Every target, method, backbone and seed, a process a run."""

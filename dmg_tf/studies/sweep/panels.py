@@ -1,0 +1,187 @@
+"""The parts of a sweep's report that are made of numbers alone."""
+
+import collections
+import math
+import pathlib
+import statistics
+from collections.abc import Sequence
+
+from dmg_tf.html.curves import Curve, chart
+from dmg_tf.html.markup import Markup, join, tag
+from dmg_tf.html.page import panel, quiet
+from dmg_tf.html.tables import (
+    heat_cell,
+    heat_table,
+    table,
+    twentieths_around,
+)
+from dmg_tf.runs.history import read_history
+from dmg_tf.runs.predictions import OVERALL
+from dmg_tf.studies.paper.tables import in_domain, out_of_domain
+from dmg_tf.studies.runs import Run
+from dmg_tf.studies.table import Cell, Table
+
+_VALIDATION = f"validation_{OVERALL}"
+
+
+def overview(runs: Sequence[Run]) -> Markup:
+    """Returns a row a method: in domain, out of domain, what is lost."""
+    outside = {(r.group, r.label): r for r in out_of_domain(runs).rows}
+    inside = {(r.group, r.label): r for r in in_domain(runs).rows}
+    rows, best = [], {}
+    for number, (key, row) in enumerate(outside.items()):
+        out, at_home = row.cells[OVERALL], inside[key].cells[OVERALL]
+        lost = None
+        if out and at_home:
+            lost = f"{100 * (at_home.mean - out.mean):.2f}"
+        rows.append(
+            [
+                row.label,
+                key[0],
+                _text(at_home),
+                _text(out),
+                lost or "-",
+                row.count(),
+            ]
+        )
+        if out:
+            best[number] = out.mean
+    strong = {("row", max(best, key=best.get))} if len(best) > 1 else set()
+    return join(
+        table(
+            [
+                "method",
+                "backbone",
+                "in domain",
+                "out of domain",
+                "lost outside",
+                "n",
+            ],
+            rows,
+            strong=strong,
+            words={1},
+        ),
+        quiet(
+            "Percent, Pred-Ens, mean over all targets. The row in bold is the "
+            "highest out of domain; with few seeds that may be chance."
+        ),
+    )
+
+
+def _text(cell: Cell | None) -> str:
+    return cell.text() if cell else "-"
+
+
+def shown(found: Table) -> Markup:
+    """Returns a table of the paper, shaded by value."""
+    cells = [c for row in found.rows for c in row.cells.values() if c]
+    low, high = twentieths_around([cell.mean for cell in cells])
+    several = len({row.group for row in found.rows}) > 1
+
+    def shaded(cell):
+        if cell is None:
+            return "-"
+        return heat_cell(cell.text(), (cell.mean - low) / (high - low))
+
+    rows = [
+        [
+            row.name,
+            *([row.group] if several else []),
+            *(shaded(row.cells.get(column)) for column in found.columns),
+            row.count(),
+        ]
+        for row in found.rows
+    ]
+    head = [found.heading, *(["of"] if several else []), *found.columns, "n"]
+    return table(head, rows, words={1} if several else ())
+
+
+def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
+    """Returns a chart a target: source validation by epoch."""
+    charts, names = [], names_of(runs)
+    colours = {n: i for i, n in enumerate(dict.fromkeys(names.values()))}
+    for target in targets:
+        by_name = collections.defaultdict(list)
+        for run in runs:
+            if run.target == target:
+                by_name[names[run.run_dir]].append(
+                    {
+                        row["epoch"]: row[_VALIDATION]
+                        for row in read_history(run.run_dir / "history.csv")
+                    }
+                )
+        epochs = sorted({e for h in by_name.values() for v in h for e in v})
+        lines = [
+            Curve(
+                name,
+                [_mean_at(histories, epoch) for epoch in epochs],
+                colours[name],
+            )
+            for name, histories in by_name.items()
+        ]
+        charts.append(chart(f"Target {target}", epochs, lines, percent=True))
+    return tag("div", charts, class_="charts")
+
+
+def _mean_at(histories, epoch) -> float:
+    values = [h[epoch] for h in histories if epoch in h]
+    return statistics.fmean(values) if values else math.nan
+
+
+def names_of(runs: Sequence[Run]) -> dict[pathlib.Path, str]:
+    """Returns {run folder: method, and backbone where there are several}."""
+    several = len({run.config["backbone"] for run in runs}) > 1
+    return {
+        run.run_dir: f"{run.label}, {run.config['backbone']}"
+        if several
+        else run.label
+        for run in runs
+    }
+
+
+def masks(runs: Sequence[Run]) -> Markup | None:
+    """Returns overlap and density of masks by layer, or None."""
+    groups = collections.defaultdict(lambda: collections.defaultdict(list))
+    names = names_of(runs)
+    for run in runs:
+        if run.results["mask_iou"]:
+            groups[names[run.run_dir]][run.target].append(run.results)
+    parts = []
+    for name, by_target in groups.items():
+        for title, value in (
+            ("overlap of pairs (IoU)", _overlap),
+            ("share of active units", _density),
+        ):
+            sites = list(next(iter(by_target.values()))[0]["mask_iou"])
+            rows = {
+                target: [
+                    statistics.fmean(value(results, site) for results in found)
+                    for site in sites
+                ]
+                for target, found in by_target.items()
+            }
+            low, high = twentieths_around([v for r in rows.values() for v in r])
+            parts.append(
+                tag(
+                    "div",
+                    tag("h3", f"{name}: {title}"),
+                    heat_table("target", sites, rows, low, high),
+                    quiet(f"Colour from {low:.2f} (none) to {high:.2f}."),
+                )
+            )
+    if not parts:
+        return None
+    return panel(
+        "Binary masks by layer",
+        tag("div", parts, class_="beside"),
+        wide=True,
+        note="Means over domains or their pairs, and over seeds.",
+    )
+
+
+def _overlap(results, site) -> float:
+    return results["mask_iou"][site]["mean"]
+
+
+def _density(results, site) -> float:
+    return statistics.fmean(results["mask_density"][site].values())

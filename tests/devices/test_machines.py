@@ -1,0 +1,117 @@
+"""Two processes train as one; a killed one stops the other and is resumed."""
+
+import numpy as np
+import pytest
+
+from dmg_tf.commands import train
+from tests.commands.programs import RUN_FILES
+from tests.devices.workers import (
+    cluster,
+    command,
+    finish,
+    last_weights,
+    start,
+    start_workers,
+)
+
+pytestmark = pytest.mark.slow
+EPOCHS = 8
+WHOLE = ("--epochs", str(EPOCHS))
+
+
+def read_until(process, text):
+    """Reads a process' errors up to the line that begins with a text."""
+    for line in process.stderr:
+        if line.startswith(text):
+            return
+    raise AssertionError(f"the process ended before it said {text!r}")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder, tmp_path_factory):
+    """A run of two processes that nothing disturbed, and what they said."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    said = finish(start_workers(command(tiny_folder, output, *WHOLE)))
+    return output, said
+
+
+def assert_close(first, second, **tolerance):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_allclose(
+            value, second[name], err_msg=name, **tolerance
+        )
+
+
+def test_two_processes_train_as_one(whole, with_stub, tiny_folder, tmp_path):
+    output, said = whole
+    assert [code for code, _, _ in said] == [0, 0], said[0][2] + said[1][2]
+    assert train.main(command(tiny_folder, tmp_path / "one", *WHOLE)) == 0
+    one, two = last_weights(tmp_path / "one"), last_weights(output)
+    assert_close(one, two, rtol=0, atol=1e-5)
+
+
+def test_only_the_chief_writes_and_talks(whole):
+    output, (chief, worker) = whole
+    assert "Accuracy (%)" in chief[1]
+    assert "2 devices share each batch of 4" in chief[2]
+    assert f"epoch {EPOCHS}/{EPOCHS}" in chief[2]
+    assert worker[1] == ""
+    # TensorFlow's own chatter while it loads is all that is left
+    lines = [x for x in worker[2].splitlines() if "0000 00:00" not in x]
+    assert all(x.startswith("WARNING: All log messages") for x in lines)
+    names = {path.name for path in output.iterdir()}
+    assert names == RUN_FILES
+    assert len(list((output / "logs").iterdir())) == 1
+
+
+def test_killed_worker(whole, tiny_folder, tmp_path):
+    """The chief says so in one line, and the run resumes exactly."""
+    output = tmp_path / "run"
+    # It has to be killed before it ends.
+    processes = start_workers(command(tiny_folder, output, "--epochs", "5000"))
+    try:
+        read_until(processes[0], "epoch    1/")
+        processes[1].kill()
+        processes[0].wait(60)
+    finally:
+        (code, printed, errors), _ = finish(processes)
+    assert (code, printed) == (75, "")
+    assert "Traceback" not in errors
+    *_, last = errors.splitlines()
+    assert last.startswith("error: lost worker 1 (127.0.0.1:")
+    assert "--resume" in last and not (output / "results.json").exists()
+
+    done = len((output / "history.csv").read_text().splitlines()) - 1
+    assert 1 <= done < EPOCHS
+    said = finish(
+        start_workers(command(tiny_folder, output, *WHOLE, "--resume"))
+    )
+    assert [code for code, _, _ in said] == [0, 0]
+    assert f"resumed after epoch {done} of {EPOCHS}" in said[0][2]
+    assert_close(last_weights(output), last_weights(whole[0]), rtol=0, atol=0)
+
+
+def test_killed_chief(tiny_folder, tmp_path):
+    argv = command(tiny_folder, tmp_path / "run", "--epochs", "5000")
+    processes = start_workers(argv)
+    try:
+        read_until(processes[0], "epoch    1/")
+        processes[0].kill()
+        processes[1].wait(60)
+    finally:
+        _, (code, printed, errors) = finish(processes)
+    assert (code, printed) == (75, "")
+    *_, last = errors.splitlines()
+    assert last.startswith("error: lost worker 0 (127.0.0.1:")
+
+
+def test_worker_that_never_starts(tiny_folder, tmp_path):
+    argv = command(tiny_folder, tmp_path / "run")
+    ((code, _, errors),) = finish(
+        [start(argv, TF_CONFIG=cluster(2)[0], DMG_TF_WAIT_SECONDS="1")]
+    )
+    assert code == 2 and not (tmp_path / "run").exists()
+    last = errors.splitlines()[-1]
+    assert last.startswith("error: worker 1 (127.0.0.1:")
+    assert "did not start within 1 seconds" in last

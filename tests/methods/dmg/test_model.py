@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dmg_tf.errors import UserError
+from dmg_tf.methods.build import build_model
+from dmg_tf.methods.dmg.overlap import domain_pairs, soft_iou
+from dmg_tf.training.optimizers import Adam
+from tests.helpers import random_batch
+
+DOMAINS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = build_model("dmg", "resnet18", 4, DOMAINS, image_size=32)
+    rng = np.random.default_rng(0)
+    for mask in model.domain_masks.values():
+        mask.mask_logits.assign(rng.uniform(-2, 2, mask.mask_logits.shape))
+    return model
+
+
+def under(model, image, choose):
+    """Logits when each site is scaled by choose(soft masks [D, F])."""
+    x = model.feature_extractor(image)
+    for stage in model.task_network.stages:
+        scale = choose(model.domain_masks[stage.name].mask_probs)
+        shape = [-1] + [1] * (len(x.shape) - 2) + [x.shape[-1]]
+        x = stage(x * tf.reshape(scale, shape))
+    return x.numpy()
+
+
+def test_rules_are_what_the_paper_says(model):
+    inputs, _ = random_batch(classes=4)
+    image, ids = inputs["image"], inputs["domain_ids"]
+    each = [under(model, image, lambda m, d=d: m[d]) for d in range(3)]
+    own = np.stack(each, axis=1)[np.arange(len(ids)), ids]
+    expected = {
+        "pred_ens": np.mean(each, axis=0),
+        "mask_ens": under(model, image, lambda m: tf.reduce_mean(m, axis=0)),
+        "known_domain": own,
+        "known_domain_binary": under(
+            model, image, lambda m: tf.gather(tf.round(m), ids)
+        ),
+        **{f"mask/{name}": each[d] for d, name in enumerate(DOMAINS)},
+    }
+    for rule, value in expected.items():
+        found = model.logits(image, rule, ids)
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
+def test_known_domain_needs_the_domains(model):
+    with pytest.raises(UserError, match="needs `domain_ids`"):
+        model.logits(np.zeros((1, 32, 32, 3)), "known_domain")
+
+
+def test_loss_is_cross_entropy_plus_weighted_overlap(model):
+    inputs, labels = random_batch(classes=4)
+    overlap = sum(
+        np.mean(
+            [
+                soft_iou(mask.mask_probs[i], mask.mask_probs[j])
+                for i, j in domain_pairs(3)
+            ]
+        )
+        for mask in model.domain_masks.values()
+    )
+    model.compile(optimizer=Adam(1e-9))
+    logs = model.fit(
+        tf.data.Dataset.from_tensors((inputs, labels)),
+        verbose=0,
+        shuffle=False,
+    ).history
+    assert logs["siou"][0] == pytest.approx(overlap, rel=1e-4)
+    assert logs["loss"][0] == pytest.approx(
+        logs["cross_entropy"][0] + 0.1 * overlap, rel=1e-4
+    )
+
+
+def test_penalties_follow_the_settings():
+    model = build_model(
+        "dmg",
+        "resnet18",
+        3,
+        DOMAINS,
+        mask_sites=["fc"],
+        siou_weight=0.0,
+        siou_reduction="sum",
+        sparsity_weight=0.5,
+        image_size=32,
+    )
+    penalties = model.penalties()
+    probs = model.domain_masks["fc"].mask_probs
+    mean = np.mean([soft_iou(probs[i], probs[j]) for i, j in domain_pairs(3)])
+    assert penalties["siou"][0] == 0.0
+    assert float(penalties["siou"][1]) == pytest.approx(3 * mean, rel=1e-5)
+    assert penalties["sparsity"][0] == 0.5
+    assert float(penalties["sparsity"][1]) == pytest.approx(
+        float(np.sum(probs)), rel=1e-5
+    )
+
+
+def test_overlap_penalty_alone_separates_the_masks():
+    model = build_model(
+        "dmg", "resnet18", 3, DOMAINS, siou_weight=100.0, image_size=32
+    )
+    model.compile(optimizer=Adam(1e-3, mask_rate_ratio=200.0))
+    inputs, labels = random_batch()
+    data = tf.data.Dataset.from_tensors((inputs, labels)).repeat(30)
+    history = model.fit(data, epochs=2, verbose=0, shuffle=False).history
+    assert history["siou"][1] < 0.7 * history["siou"][0]
+
+
+def test_training_draws_by_the_images_own_domain(model):
+    seen = []
+    mask = model.domain_masks["fc"]
+    draw = mask.draw
+    mask.draw = lambda probs: seen.append(probs) or draw(probs)
+    inputs, _ = random_batch(classes=4)
+    try:
+        model(inputs, training=True)
+    finally:
+        mask.draw = draw
+    np.testing.assert_allclose(
+        seen[0], mask.mask_probs.numpy()[inputs["domain_ids"]], rtol=1e-6
+    )
+
+
+def test_siou_reduction_is_checked():
+    with pytest.raises(ValueError, match="'max'"):
+        build_model("dmg", "resnet18", 3, DOMAINS, siou_reduction="max")

@@ -1,0 +1,231 @@
+"""The report of a run: its numbers, its images, its names, its command."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import PIL.Image
+import pytest
+
+from dmg_tf.commands import report
+from dmg_tf.report.run_page import write_run_report
+from dmg_tf.report.text import rule_name
+from tests.conftest import ROOT
+from tests.report.runs import write_run
+
+# Names as folders can have them.
+NASTY = (
+    '<script>alert("x")</script>',
+    "http://example.com/a.png'onerror='b",
+    "</style></title>&lt;\u202e",
+    "line\nbreak, and comma",
+    "日本 " + "very_long_name_" * 8,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of `dmg` with its data; not to be changed."""
+    path = tmp_path_factory.mktemp("dmg")
+    write_run(path)
+    write_run_report(path / "run")
+    return path
+
+
+@pytest.fixture
+def own(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "own")
+    return tmp_path / "own"
+
+
+def html_of(path):
+    return (path / "run" / "report.html").read_text("utf-8")
+
+
+def results_of(path):
+    return json.loads((path / "run" / "results.json").read_text())
+
+
+def rows_of(html, title):
+    """The tables of a panel, as lists of text."""
+    panel = html[html.index(f"<h2>{title}") :]
+    panel = panel[: panel.index("</section>")]
+    return [
+        [re.sub(r"<[^>]*>", "", c) for c in re.findall(r"<t[hd].*?</t[hd]>", r)]
+        for r in re.findall(r"<tr.*?</tr>", panel)
+    ]
+
+
+def images_of(html):
+    found = re.findall(r'src="data:image/(\w+);base64,([^"]*)"', html)
+    return [PIL.Image.open(io.BytesIO(base64.b64decode(d))) for _, d in found]
+
+
+def test_accuracy_is_that_of_the_results(folder):
+    html, results = html_of(folder), results_of(folder)
+    rows = {row[0]: row[1:] for row in rows_of(html, "Accuracy in and out")}
+    for rule, row in results["in_domain"].items():
+        outside = results["out_of_domain"].get(rule)
+        expected = [f"{100 * row[d]:.2f}" for d in ("a", "b", "c", "overall")]
+        expected.append(f"{100 * outside['t']:.2f}" if outside else "-")
+        assert rows.pop(rule_name(rule)) == expected
+    assert list(rows) == ["prediction"]
+    share = results["out_of_domain"]["pred_ens"]["t"]
+    assert f'class="value">{100 * share:.1f}\u00a0%<' in html
+
+
+def test_masks_are_those_of_the_results(folder):
+    html, results = html_of(folder), results_of(folder)
+    rows = {row[0]: row[1:] for row in rows_of(html, "Binary masks")}
+    for parts in (results["mask_iou"], results["mask_density"]):
+        for name in parts["fc"]:
+            found = rows[name.replace("|", " &amp; ")]
+            assert found == [f"{parts[s][name]:.3f}" for s in parts]
+
+
+def test_confusion_counts_the_predictions(folder):
+    html, results = html_of(folder), results_of(folder)
+    rows = rows_of(html, "What is taken for what")[1:4]
+    counts = [[int(cell or 0) for cell in row[1:4]] for row in rows]
+    assert sum(map(sum, counts)) == 30
+    right = sum(counts[i][i] for i in range(3))
+    share = results["out_of_domain"]["pred_ens"]["t"]
+    assert right / 30 == pytest.approx(share)
+    assert [int(row[4]) for row in rows] == [10, 10, 10]
+
+
+def test_every_epoch_is_there_and_the_selected_one_marked(folder):
+    html, results = html_of(folder), results_of(folder)
+    rows = rows_of(html, "Training")
+    assert [row[0] for row in rows] == ["epoch", "1", "2", "3"]
+    assert html.count(">selected</text>") == 3  # accuracy, loss, sIoU
+    epoch = results["selection"]["epoch"]
+    assert f"Epoch {epoch} was selected" in html
+
+
+def test_all_images_decode(folder):
+    images = images_of(html_of(folder))
+    assert 12 <= len(images) <= 24
+    for image in images:
+        image.load()
+        assert image.format == "JPEG" and image.size == (56, 40)
+
+
+def test_it_is_one_small_file_that_asks_for_nothing(folder):
+    html = html_of(folder)
+    assert len(html) < 300_000
+    without_images = re.sub(r"base64,[^\"]*", "", html)
+    for word in ("http:", "https:", "//", "<script", "url(", "@import"):
+        assert word not in without_images
+    assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert not [name for name in names if name.startswith(".")]
+
+
+def test_names_are_escaped(tmp_path):
+    write_run(tmp_path, NASTY[:3], NASTY, NASTY[1].replace("/", "|"))
+    write_run_report(tmp_path / "run")
+    html = html_of(tmp_path)
+    assert "<script" not in html and "onerror='" not in html
+    assert "\u202e" not in html and "\\u202e" in html
+    assert html.count("</style>") == 1
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;" in html
+
+
+@pytest.mark.parametrize("method", ["aggregate", "multi_headed"])
+def test_methods_without_masks(tmp_path, method):
+    write_run(tmp_path, method=method)
+    write_run_report(tmp_path / "run")
+    html = html_of(tmp_path)
+    assert "Binary masks" not in html and "Mask overlap" not in html
+    assert ("The heads disagree most" in html) == (method == "multi_headed")
+    assert len(images_of(html)) > 9
+
+
+def test_many_classes(tmp_path):
+    classes = tuple(f"class {i}" for i in range(345))
+    domains = ("a", "b", "c", "d", "e")
+    write_run(tmp_path, domains, classes, images=690, epochs=50)
+    write_run_report(tmp_path / "run")
+    html = html_of(tmp_path)
+    assert len(html) < 1_000_000
+    (of_all,) = (i for i in images_of(html) if i.format == "PNG")
+    assert of_all.size == (345, 345)
+    assert len(rows_of(html, "What is taken for what")) == 13  # and its head
+
+
+def test_without_data_it_says_so(own):
+    """And finds the images again where they are now."""
+    data = results_of(own)["config"]["data"]
+    for name in ("results.json", "predictions.csv"):
+        path = own / "run" / name
+        assert data in path.read_text()
+        path.write_text(path.read_text().replace(data, "/gone/data"))
+    assert report.main([str(own / "run")]) == 0
+    html = html_of(own)
+    assert images_of(html) == [] and html.count(">no picture<") > 9
+    assert "/gone/data may have moved" in html
+    argv = [str(own / "run"), "--data", str(own / "data")]
+    assert report.main(argv) == 0
+    html = html_of(own)
+    assert len(images_of(html)) > 9 and "no picture" not in html
+
+
+def test_without_predictions_it_says_so(own):
+    (own / "run" / "predictions.csv").unlink()
+    assert report.main([str(own / "run")]) == 0
+    html = html_of(own)
+    assert images_of(html) == []
+    assert "There is no predictions.csv in the run folder" in html
+
+
+def test_same_files_same_bytes(own, capsys):
+    before = html_of(own)
+    (own / "run" / "report.html").unlink()
+    assert report.main([str(own / "run")]) == 0
+    assert html_of(own) == before
+    assert "report.html: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name,contents,words",
+    [
+        ("results.json", None, "is not finished"),
+        ("config.json", None, "is not a run folder"),
+        ("history.csv", None, "history.csv"),
+        ("history.csv", "epoch,loss\n1,x\n", "history.csv"),
+        ("environment.json", "{", "environment.json"),
+        ("predictions.csv", "path\n", "predictions.csv"),
+    ],
+)
+def test_mistakes(own, capsys, name, contents, words):
+    before = html_of(own)
+    path = own / "run" / name
+    path.unlink() if contents is None else path.write_text(contents)
+    assert report.main([str(own / "run")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words in line
+    assert html_of(own) == before  # what is there stays
+
+
+def test_data_that_is_no_folder(own, capsys):
+    argv = [str(own / "run"), "--data", str(own / "nowhere")]
+    assert report.main(argv) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_the_command_does_without_tensorflow(own):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dmg_tf.report"]
+        + [str(own / "run")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tensorflow" not in done.stderr and "keras" not in done.stderr
