@@ -1,24 +1,27 @@
-"""What a run is made of: one frozen dataclass, the paper's presets, checks.
+"""What a run is made of: one frozen dataclass, checks, flags, JSON.
 
-Every field is a flag of `train.py`. A field that is None takes its value from
-the dataset's preset (Sec. 7.5); `resolve` fills them in and checks all of them,
-before TensorFlow is loaded and before anything is written.
+Every setting is a flag of `dmg-tf train`; those of a method are its own
+(`dmg_tf.methods`). A setting that is None takes its value from the method or
+from the dataset's preset (Sec. 7.5); `resolve` fills them in and checks all of
+them, before TensorFlow is loaded and before anything is written.
 """
 
 import argparse
 import dataclasses
 import json
-import math
 import pathlib
-from collections.abc import Collection
-from typing import Any, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
+from dmg_tf import settings
 from dmg_tf.data.service.client import parse_address
-from dmg_tf.errors import UserError
-from dmg_tf.registry import BACKBONES, DATASETS, METHODS, unknown_name
+from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.methods.spec import Batches, no_option, owners_of
+from dmg_tf.registry import BACKBONES, DATASETS, METHODS
+from dmg_tf.settings import flag_of, names_of, setting
 
 _PACS = {
     "epochs": 50,
@@ -47,161 +50,227 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
     },
 }
+# What neither a method nor a preset says.
+_ELSE = {"optimizer": "adam", "sampling": "pooled"}
 
-
-def _flag(help_text: str, default: Any = None, **extra) -> Any:
-    return dataclasses.field(
-        default=default, metadata={"help": help_text, **extra}
-    )
+# The headings of `--help`, in order.
+GROUPS = {
+    "data": "data",
+    "model": "model",
+    "images": "images",
+    "training": "training",
+    "machine": "machine",
+    "run": "the run and its folder",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """All choices of one training run; see `train.py --help` for each."""
+    """All choices of one training run; see `dmg-tf train --help` for each.
 
-    target: str = _flag("the domain that training never sees")
-    data: str | None = _flag(
+    Attributes:
+        options: The method's own: an object of its spec's `options`; made of a
+            dict {name: value} too, and of None for the defaults.
+    """
+
+    target: str = setting(
+        "the domain that training never sees",
+        metavar="DOMAIN",
+        group="data",
+        required=True,
+    )
+    data: str | None = setting(
         "folder of domains, DIR/<domain>/<class>/<image>, or PACS' own folder "
         "(default: the built-in dataset)",
         metavar="DIR",
+        group="data",
     )
-    dataset: str = _flag(
+    dataset: str = setting(
         "how to read the folder; auto looks for official lists",
         "auto",
         names=lambda: ("auto", *DATASETS.names()),
+        group="data",
     )
-    sources: tuple[str, ...] | None = _flag(
+    sources: tuple[str, ...] | None = setting(
         "the domains to train on, in order (default: all but the target)",
         metavar="DOMAIN",
+        group="data",
     )
-    method: str = _flag("what to train", "dmg", names=METHODS.names)
-    backbone: str = _flag("network", "resnet18", names=BACKBONES.names)
-    weights: str = _flag(
-        "initial weights: auto (imagenet; none for shapes), imagenet, none, or "
-        "a file with torchvision's names",
-        "auto",
-        metavar="{auto,imagenet,none,PATH}",
-    )
-    mask_sites: tuple[str, ...] | None = _flag(
-        "layers whose input is masked (default: the paper's)", metavar="LAYER"
-    )
-    siou_weight: float = _flag("λ_O, weight of the overlap penalty", 0.1)
-    siou_reduction: str = _flag(
-        "mean over pairs of domains (official code) or sum (Eq. 2)",
-        "mean",
-        names=lambda: ("mean", "sum"),
-    )
-    sparsity_weight: float = _flag(
-        "λ_S, weight of the masks' L1 norm (Sec. 7.2)", 0.0
-    )
-    meta_steps: int = _flag(
-        "metareg: inner gradient steps that teach the regulariser", 5
-    )
-    meta_learning_rate: float = _flag("metareg: rate of the regulariser", 0.01)
-    epochs: int | None = _flag("passes over the source images")
-    batch_size: int | None = _flag("images a step, on all devices together")
-    image_size: int | None = _flag("side of the square input, pixels")
-    optimizer: str = _flag(
-        "adam (paper) or sgd with momentum 0.9",
-        "adam",
-        names=lambda: ("adam", "sgd"),
-    )
-    learning_rate: float | None = _flag("initial rate of the network")
-    mask_learning_rate: float | None = _flag(
-        "initial rate of the masks (default: the network's)"
-    )
-    weight_decay: float | None = _flag(
-        "added to the gradient of every parameter, times the parameter"
-    )
-    schedule: str | None = _flag(
-        "decay by epoch: exponential (x 0.99), inverse (DomainNet's), constant",
-        names=lambda: ("exponential", "inverse", "constant"),
-    )
-    classifier_init: str | None = _flag(
-        "how the last layer starts: pytorch (uniform) or normal (0.001)",
-        names=lambda: ("pytorch", "normal"),
-    )
-    augment: str = _flag(
-        "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
-        "and RandAugment), none",
-        "paper",
-        names=lambda: ("paper", "randaugment", "none"),
-    )
-    sampling: str = _flag(
-        "pooled: every source image once an epoch; balanced: equal shares of "
-        "the domains in every batch",
-        "pooled",
-        names=lambda: ("pooled", "balanced"),
-    )
-    track_target: bool = _flag(
-        "score the target after each epoch too, to see what an oracle would "
-        "have selected; it has no part in any choice",
-        False,
-    )
-    on_bad_image: str = _flag(
+    on_bad_image: str = setting(
         "an unreadable image ends the run, or is left out and listed (all "
         "images are read once first)",
         "error",
         names=lambda: ("error", "skip"),
+        group="data",
     )
-    cache: str = _flag(
+    method: str = setting(
+        "what to train; its own options are a group below",
+        "dmg",
+        names=METHODS.names,
+        group="model",
+    )
+    backbone: str = setting(
+        "network", "resnet18", names=BACKBONES.names, group="model"
+    )
+    weights: str = setting(
+        "initial weights: auto (imagenet; none for the built-in dataset), "
+        "imagenet, none, or a file with torchvision's names",
+        "auto",
+        metavar="{auto,imagenet,none,PATH}",
+        group="model",
+    )
+    classifier_init: str | None = setting(
+        "how the last layer starts: pytorch (uniform) or normal (0.001)",
+        names=lambda: ("pytorch", "normal"),
+        group="model",
+    )
+    image_size: int | None = setting(
+        "side of the square input, pixels", at_least=32, group="images"
+    )
+    augment: str = setting(
+        "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
+        "and RandAugment), none",
+        "paper",
+        names=lambda: ("paper", "randaugment", "none"),
+        group="images",
+    )
+    cache: str = setting(
         "keep decoded images, so that files are decoded once: in memory (this "
         "run) or on disk (later runs too)",
         "none",
         names=lambda: ("none", "memory", "disk"),
+        group="images",
     )
-    cache_dir: str | None = _flag(
+    cache_dir: str | None = setting(
         "folder of --cache disk (default: ~/.cache/dmg_tf/images)",
         metavar="DIR",
+        group="images",
     )
-    precision: str = _flag(
+    data_service: str | None = setting(
+        "tf.data service that prepares the training images, HOST:PORT of its "
+        "dispatcher (see docs/scaling.md). With more than one of its workers "
+        "the order of the batches is not repeatable",
+        metavar="ADDRESS",
+        check=parse_address,
+        group="images",
+    )
+    epochs: int | None = setting(
+        "passes over the source images", at_least=0, group="training"
+    )
+    batch_size: int | None = setting(
+        "images a step, on all devices together",
+        at_least=1,
+        axis="--batch-sizes",
+        group="training",
+    )
+    optimizer: str | None = setting(
+        "adam (paper) or sgd with momentum 0.9",
+        names=lambda: ("adam", "sgd"),
+        group="training",
+    )
+    learning_rate: float | None = setting(
+        "initial rate of the network",
+        above=0,
+        axis="--learning-rates",
+        group="training",
+    )
+    weight_decay: float | None = setting(
+        "added to the gradient of every parameter, times the parameter",
+        at_least=0,
+        axis="--weight-decays",
+        group="training",
+    )
+    schedule: str | None = setting(
+        "decay by epoch: exponential (x 0.99), inverse (DomainNet's), constant",
+        names=lambda: ("exponential", "inverse", "constant"),
+        group="training",
+    )
+    sampling: str | None = setting(
+        "pooled: every source image once an epoch; balanced: equal shares of "
+        "the domains in every batch",
+        names=lambda: ("pooled", "balanced"),
+        group="training",
+    )
+    track_target: bool = setting(
+        "score the target after each epoch too, to see what an oracle would "
+        "have selected; it has no part in any choice",
+        False,
+        group="training",
+    )
+    precision: str = setting(
         "dtype of the computation; masks, losses and weights stay float32",
         "float32",
         names=lambda: ("float32", "mixed_bfloat16", "mixed_float16"),
+        group="machine",
     )
-    jit: bool = _flag("compile the step with XLA", False)
-    strategy: str = _flag(
+    jit: bool = setting("compile the step with XLA", False, group="machine")
+    strategy: str = setting(
         "devices to train on: one, mirrored (all GPUs of this machine), "
         "multi_worker (the machines in TF_CONFIG, see docs/scaling.md); auto "
         "takes what there is. A batch is shared out among them",
         "auto",
         names=lambda: ("auto", "one", "mirrored", "multi_worker"),
+        group="machine",
     )
-    data_service: str | None = _flag(
-        "tf.data service that prepares the training images, HOST:PORT of its "
-        "dispatcher (see docs/scaling.md). With more than one of its workers "
-        "the order of the batches is not repeatable",
-        metavar="ADDRESS",
+    seed: int = setting(
+        "seed of split, order, augmentation, weights, masks",
+        0,
+        at_least=0,
+        at_most=2**31 - 1,
+        group="run",
     )
-    seed: int = _flag("seed of split, order, augmentation, weights, masks", 0)
-    output: str | None = _flag(
+    output: str | None = setting(
         "run folder (default: runs/<dataset>-<target>-<method>-<backbone>-"
         "seed<seed>)",
         metavar="DIR",
+        group="run",
     )
+    options: Any = None
 
-    @property
-    def resolved_mask_learning_rate(self) -> float:
-        """The masks' initial rate; the network's unless given (Sec. 7.5)."""
-        if self.mask_learning_rate is None:
-            return self.learning_rate
-        return self.mask_learning_rate
+    def __post_init__(self):
+        if self.method in METHODS.names():  # else `check` says so
+            options = METHODS[self.method].make_options(
+                self.options, self.method
+            )
+            object.__setattr__(self, "options", options)
+
+    def replace(self, **changes) -> "RunConfig":
+        """Returns the config with some settings changed.
+
+        Another method comes with its own options, at their defaults.
+
+        Args:
+            **changes: Settings by name, the method's own among them.
+
+        Raises:
+            UserError: If a name is unknown.
+        """
+        if changes.get("method", self.method) != self.method:
+            mine = names_of(METHODS[self.method].options)
+            kept = {k: v for k, v in self.to_json().items() if k not in mine}
+            return RunConfig.from_json({**kept, **changes})
+        return RunConfig.from_json({**self.to_json(), **changes})
 
     def resolve(self, dataset: str) -> "RunConfig":
-        """Fills in the preset of `dataset`, the output folder, and checks.
+        """Fills in what method and dataset say, the output folder, and checks.
 
         Args:
             dataset: Name in `DATASETS` that "auto" turned out to be.
 
         Returns:
-            A config without open choices, except `mask_sites` and
-            `mask_learning_rate`, whose None has a meaning of its own.
+            A config without open choices, except options of the method whose
+            None has a meaning of its own.
 
         Raises:
             UserError: If a value is out of range or a name is unknown.
         """
+        METHODS.check(self.method)
+        method = METHODS[self.method]
         filled = {"dataset": dataset}
-        for name, value in PRESETS[dataset].items():
+        preset = {**_ELSE, **PRESETS[dataset], **method.defaults}
+        if method.batches is Batches.BY_DOMAIN:
+            preset["sampling"] = "balanced"
+        for name, value in preset.items():
             if getattr(self, name) is None:
                 filled[name] = value
         if self.weights == "auto":
@@ -217,56 +286,62 @@ class RunConfig:
         return config
 
     def check(self) -> None:
-        """Raises UserError for the first name or number that cannot be."""
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None and "names" in field.metadata:
-                known = field.metadata["names"]()
-                if value not in known:
-                    raise unknown_name(_flag_name(field), value, known)
-        _in_range(self, "epochs", 1)
-        _in_range(self, "meta_steps", 1)
-        _in_range(self, "batch_size", 1)
-        _in_range(self, "image_size", 32)
-        _in_range(self, "seed", 0, 2**31 - 1)
-        if self.data_service is not None:
-            parse_address(self.data_service)
+        """Checks names and ranges of everything that is not None.
+
+        Raises:
+            UserError: With the flag, what it was and what it could be.
+        """
+        settings.check(self)
+        settings.check(self.options)
+        method = METHODS[self.method]
+        if self.epochs is not None and self.epochs < method.least_epochs:
+            raise UserError(
+                f"--epochs must be at least {method.least_epochs}, got "
+                f"{self.epochs}"
+            )
+        if method.batches is Batches.BY_DOMAIN and self.sampling == "pooled":
+            raise UserError(
+                f"{self.method} learns from equal shares of the domains in "
+                "every batch; leave --sampling pooled out"
+            )
         if self.data_service is not None and self.cache == "memory":
             raise UserError(
                 "--cache memory keeps images in this process, where the "
                 "workers of --data-service can't see them; use --cache disk "
                 "in a folder that all of them share, or --cache none"
             )
-        for name in ("siou_weight", "sparsity_weight", "weight_decay"):
-            _in_range(self, name, 0.0)
-        for name in (
-            "learning_rate",
-            "mask_learning_rate",
-            "meta_learning_rate",
-        ):
-            _in_range(self, name, 0.0, above=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain values, ready for `json.dump`."""
-        return dataclasses.asdict(self)
+        """Returns plain values, ready for `json.dump`: the method's own too."""
+        general = {name: getattr(self, name) for name in GENERAL}
+        return {**general, **dataclasses.asdict(self.options)}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "RunConfig":
-        """Reads what `to_json` wrote.
+    def from_json(cls, values: Mapping[str, Any]) -> "RunConfig":
+        """Reads what `to_json` wrote, in this version or an earlier one.
 
         Raises:
-            UserError: If a key is unknown.
+            UserError: If a name is neither a setting of all methods nor an
+                option of this one.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        for name in values:
-            if name not in known:
-                raise unknown_name("setting in config.json", name, known)
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            }
-        )
+        method = values.get("method", cls.method)
+        METHODS.check(method)
+        own = names_of(METHODS[method].options)
+        general, options = {}, {}
+        for name, value in values.items():
+            if name in GENERAL:
+                general[name] = value
+            elif name in own:
+                options[name] = value
+            elif name in _recorded_by_all():
+                continue
+            elif owners_of(name):
+                raise no_option(name, method, METHODS[method].options)
+            else:
+                raise unknown_name(
+                    "setting in config.json", name, (*GENERAL, *own)
+                )
+        return settings.from_plain(cls, {**general, "options": options})
 
     @classmethod
     def read(cls, run_dir: str | pathlib.Path) -> "RunConfig":
@@ -284,76 +359,119 @@ class RunConfig:
             ) from error
 
 
-def _flag_name(field) -> str:
-    return "--" + field.name.replace("_", "-")
+# The settings that every method has.
+GENERAL = names_of(RunConfig)
 
 
-def _in_range(config, name, low, high=math.inf, above=False) -> None:
-    value = getattr(config, name)
-    if value is None:
-        return
-    if not (low <= value <= high) or (above and value == low):
-        bound = f"above {low:g}" if above else f"at least {low:g}"
-        top = "" if high == math.inf else f" and at most {high:g}"
-        raise UserError(
-            f"--{name.replace('_', '-')} must be {bound}{top}, got {value:g}"
-        )
+def _recorded_by_all() -> frozenset[str]:
+    """Returns options that version 0.1 wrote down for every method."""
+    return frozenset(
+        name
+        for method in METHODS.names()
+        for name in METHODS[method].recorded_by_all
+    )
+
+
+def method_of(argv: Sequence[str]) -> str:
+    """Returns the method that a command line names, before it is parsed.
+
+    What is no method's name is left for `RunConfig.check`; the default stands
+    in for it.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--method", default=RunConfig.method)
+    try:
+        found = parser.parse_known_args(list(argv))[0].method
+    except argparse.ArgumentError:  # "--method" without a name behind it
+        found = RunConfig.method
+    return found if found in METHODS.names() else RunConfig.method
 
 
 def add_config_flags(
-    parser: argparse.ArgumentParser, leave_out: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    method: str | None = None,
+    leave_out: Collection[str] = (),
 ) -> None:
-    """Adds a flag for every field of `RunConfig`.
-
-    Names are checked by `RunConfig.check`, which knows the nearest one.
+    """Adds a flag for every setting, in groups, and for a method's own.
 
     Args:
         parser: Where to add them.
-        leave_out: Names of fields that get no flag.
+        method: Whose options to add; those of other methods are refused by
+            name. None adds no method's.
+        leave_out: Names of settings that get no flag.
     """
-    for field in dataclasses.fields(RunConfig):
-        if field.name in leave_out:
-            continue
-        options = {"help": field.metadata["help"], "default": field.default}
-        if field.default not in (None, False, ""):
-            options["help"] += f" (default: {field.default})"
-        options["help"] = options["help"].replace("%", "%%")
-        if field.type is bool:
-            parser.add_argument(
-                _flag_name(field), action="store_true", help=options["help"]
-            )
-            continue
-        if "names" in field.metadata:
-            options["metavar"] = "{" + ",".join(field.metadata["names"]()) + "}"
-        elif "metavar" in field.metadata:
-            options["metavar"] = field.metadata["metavar"]
-        kinds = [t for t in get_args(field.type) or (field.type,)]
-        if any(getattr(t, "__origin__", None) is tuple for t in kinds):
-            options["nargs"] = "+"
-        else:
-            options["type"] = next(t for t in kinds if t is not type(None))
-        options["required"] = field.name == "target"
-        parser.add_argument(_flag_name(field), **options)
+    groups = {
+        name: parser.add_argument_group(title) for name, title in GROUPS.items()
+    }
+    settings.add_flags(parser, RunConfig, leave_out, _default_texts(), groups)
+    if method is None:
+        return
+    options = METHODS[method].options
+    if names_of(options):
+        settings.add_flags(
+            parser.add_argument_group(f"options of {method}"), options
+        )
+    add_refusals(parser, [method])
+
+
+def add_refusals(
+    parser: argparse.ArgumentParser, methods: Sequence[str]
+) -> None:
+    """Makes a parser refuse options that none of some methods has, by name.
+
+    Args:
+        parser: Has the methods' own options.
+        methods: Names in `METHODS`.
+    """
+    mine = {
+        option
+        for method in methods
+        for option in names_of(METHODS[method].options)
+    }
+    others = {
+        option: owners_of(option)
+        for method in METHODS.names()
+        for option in names_of(METHODS[method].options)
+        if option not in mine
+    }
+    for option, owners in others.items():
+        parser.add_argument(
+            flag_of(option),
+            action=settings.OfAnother,
+            owners=owners,
+            here=" or ".join(methods),
+            default=argparse.SUPPRESS,
+        )
+
+
+def _default_texts() -> dict[str, str]:
+    """Returns {setting: what it is unless given}, where that depends."""
+    texts = dict(_ELSE)
+    for name in names_of(RunConfig):
+        by_value: dict[Any, list[str]] = {}
+        for dataset, preset in PRESETS.items():
+            if name in preset:
+                by_value.setdefault(preset[name], []).append(dataset)
+        if by_value:
+            usual = max(by_value, key=lambda value: len(by_value[value]))
+            others = [
+                f"{', '.join(datasets)} {value}"
+                for value, datasets in by_value.items()
+                if value != usual
+            ]
+            texts[name] = "; ".join([str(usual), *others])
+    return texts
 
 
 def args_from_config(config: RunConfig) -> list[str]:
-    """Returns the flags of `train.py` that stand for a config.
+    """Returns the flags of `dmg-tf train` that stand for a config.
 
     What has its default is left out, so the list is what one would type.
     """
-    flags = []
-    for field in dataclasses.fields(RunConfig):
-        value = getattr(config, field.name)
-        if value == field.default:
-            continue
-        if isinstance(value, bool):
-            flags.append(_flag_name(field))
-        elif isinstance(value, tuple):
-            flags += [_flag_name(field), *value]
-        else:
-            # In one word, as a value may begin with a dash.
-            flags.append(f"{_flag_name(field)}={value}")
-    return flags
+    return [
+        *settings.flags_of(config),
+        *settings.flags_of(config.options),
+    ]
 
 
 def config_from_args(args: argparse.Namespace) -> RunConfig:
@@ -362,10 +480,12 @@ def config_from_args(args: argparse.Namespace) -> RunConfig:
     Raises:
         UserError: If a name is unknown or a number out of range.
     """
-    values = {
-        field.name: getattr(args, field.name)
-        for field in dataclasses.fields(RunConfig)
-    }
+    method = args.method
+    if method not in METHODS.names():
+        raise unknown_name("--method", method, METHODS.names())
+    values = {name: getattr(args, name) for name in GENERAL}
+    for name in names_of(METHODS[method].options):
+        values[name] = getattr(args, name)
     config = RunConfig.from_json(values)
     config.check()
     return config

@@ -141,15 +141,11 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
         config.backbone,
         len(data.class_names),
         data.source_domains,
-        mask_sites=config.mask_sites,
-        siou_weight=config.siou_weight,
-        siou_reduction=config.siou_reduction,
-        sparsity_weight=config.sparsity_weight,
-        meta_steps=config.meta_steps,
-        meta_learning_rate=config.meta_learning_rate,
+        class_names=data.class_names,
         image_size=config.image_size,
         classifier_init=config.classifier_init,
         seed=config.seed,
+        **dataclasses.asdict(config.options),
     )
 
 
@@ -174,8 +170,10 @@ def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
             optimizer=OPTIMIZERS[config.optimizer](
                 schedule,
                 l2=config.weight_decay,
-                mask_rate_ratio=config.resolved_mask_learning_rate
-                / config.learning_rate,
+                rates=[
+                    model.rate_of(variable, config.learning_rate)
+                    for variable in model.trainable_variables
+                ],
             ),
             jit_compile=config.jit,
         )

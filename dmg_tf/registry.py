@@ -4,30 +4,10 @@ Registering a name imports nothing, so a command line can offer and check every
 name before TensorFlow is loaded.
 """
 
-import difflib
 import importlib
 from typing import Any
 
-from dmg_tf.errors import UserError
-
-
-def unknown_name(kind: str, name: str, known) -> UserError:
-    """Returns the error for a name that is not among the known ones.
-
-    Args:
-        kind: What the name stands for, e.g. "backbone".
-        name: The name that was given.
-        known: The names that would be right.
-
-    Returns:
-        UserError, to be raised, with the known names and the nearest one.
-    """
-    known = list(known)
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UserError(
-        f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}"
-    )
+from dmg_tf.errors import unknown_name
 
 
 class Registry:

@@ -4,17 +4,21 @@ python train.py --target sketch --backbone resnet18
 python train.py --data DIR --target DOMAIN
 """
 
+import sys
+
 from dmg_tf.config import (
+    RunConfig,
     add_config_flags,
     config_from_args,
+    method_of,
 )
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 
 
-def make_parser() -> OneLineParser:
+def make_parser(method: str = RunConfig.method) -> OneLineParser:
     parser = OneLineParser(description=__doc__.splitlines()[0])
-    add_config_flags(parser)
+    add_config_flags(parser, method)
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -30,7 +34,8 @@ def make_parser() -> OneLineParser:
 
 @program("--resume goes on with it")
 def main(argv: list[str] | None = None) -> int:
-    args = make_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = make_parser(method_of(argv)).parse_args(argv)
     config = config_from_args(args)
     load_tensorflow()
     from dmg_tf.experiment import run_training

@@ -1,8 +1,8 @@
 """How far the source domains' own predictions agree on an image."""
 
-import tensorflow as tf
+import itertools
 
-from dmg_tf.methods.dmg.overlap import domain_pairs
+import tensorflow as tf
 
 
 def votes(domain_class_ids, class_ids):
@@ -32,7 +32,9 @@ def agreement(probabilities):
         float [B] in [0, 1]: 1 where all are equal, 0 where each is certain of
         another class.
     """
-    first, second = zip(*domain_pairs(probabilities.shape[1]), strict=True)
+    domains = range(probabilities.shape[1])
+    pairs = itertools.combinations(domains, 2)
+    first, second = zip(*pairs, strict=True)
     apart = tf.abs(
         tf.gather(probabilities, first, axis=1)
         - tf.gather(probabilities, second, axis=1)

@@ -1,14 +1,11 @@
-"""Accuracy by prediction rule and domain, and what the masks look like."""
+"""Predicting whole datasets by several rules, each image exactly once."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.methods.dmg.overlap import domain_pairs, pairwise_iou
-from dmg_tf.runs.predictions import OVERALL, Predictions
-
-__all__ = ["OVERALL", "Evaluator", "Predictions"]
+from dmg_tf.runs.predictions import Predictions
 
 # Beside a rule's name: what its class gets of one.
 _PROBABILITY = "/probability"
@@ -156,43 +153,3 @@ class _LocalReplicas:
         return self._strategy.experimental_distribute_values_from_function(
             lambda replica: next(parts)
         )
-
-
-def out_of_domain_rules(rules: Sequence[str]) -> tuple[str, ...]:
-    """Returns the rules that make sense where the domain is unknown."""
-    return tuple(r for r in rules if not r.startswith("known_domain"))
-
-
-def mask_iou(model) -> dict[str, dict[str, float]]:
-    """Measures the overlap of binary masks at each site.
-
-    Paper: Sec. 7.1 (soft masks thresholded at 0.5). Differs: 1e-6 is added to
-    both parts of the fraction, as in the official code.
-
-    Returns:
-        {site: {"a|b": IoU, ..., "mean": mean over pairs}}; empty without masks.
-    """
-    pairs = domain_pairs(len(model.source_domains))
-    names = [
-        f"{model.source_domains[i]}|{model.source_domains[j]}" for i, j in pairs
-    ]
-    table = {}
-    for site, mask in model.domain_masks.items():
-        values = pairwise_iou(mask.binary_masks).numpy().tolist()
-        table[site] = dict(zip(names, values, strict=True))
-        table[site]["mean"] = float(np.mean(values))
-    return table
-
-
-def mask_density(model) -> dict[str, dict[str, float]]:
-    """Returns {site: {domain: fraction of units whose soft mask is > 0.5}}."""
-    return {
-        site: dict(
-            zip(
-                model.source_domains,
-                mask.binary_masks.numpy().mean(axis=1).tolist(),
-                strict=True,
-            )
-        )
-        for site, mask in model.domain_masks.items()
-    }

@@ -16,12 +16,7 @@ from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.service.client import not_for_service, undecodable_path
 from dmg_tf.data.streams.training import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.evaluator import (
-    Evaluator,
-    mask_density,
-    mask_iou,
-    out_of_domain_rules,
-)
+from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.files import replacing
 from dmg_tf.registry import DATASETS
 from dmg_tf.runs.folder import load_run_model, read_results
@@ -79,7 +74,9 @@ def score(
     """
     rules = tuple(rules or model.prediction_rules)
     spec = image_spec(model, config)
-    outside = out_of_domain_rules(rules)
+    outside = tuple(
+        rule.name for rule in model.rules_named(rules) if not rule.needs_domain
+    )
     splits = [
         (data.in_domain_split, data.in_domain, rules, data.source_domains)
     ]
@@ -113,8 +110,10 @@ def score(
         "in_domain_split": data.in_domain_split,
         "in_domain": tables[0],
         "out_of_domain": tables[1] if outside else {},
-        "mask_iou": mask_iou(model),
-        "mask_density": mask_density(model),
+        "rules": [rule.to_json() for rule in model.rules()],
+        "mask_iou": {},
+        "mask_density": {},
+        **model.measures(),
     }
 
 

@@ -1,10 +1,8 @@
-"""Methods by name. Importing this package loads no TensorFlow."""
+"""Methods by name, in the order of tables. Importing it loads no TensorFlow."""
 
 from dmg_tf.registry import METHODS
 
-METHODS.register("dmg", "dmg_tf.methods.dmg.model:DMG")
-METHODS.register("aggregate", "dmg_tf.methods.aggregate.model:Aggregate")
-METHODS.register(
-    "multi_headed", "dmg_tf.methods.multi_headed.model:MultiHeaded"
-)
-METHODS.register("metareg", "dmg_tf.methods.metareg.model:MetaReg")
+METHODS.register("dmg", "dmg_tf.methods.dmg.spec:SPEC")
+METHODS.register("aggregate", "dmg_tf.methods.aggregate.spec:SPEC")
+METHODS.register("multi_headed", "dmg_tf.methods.multi_headed.spec:SPEC")
+METHODS.register("metareg", "dmg_tf.methods.metareg.spec:SPEC")

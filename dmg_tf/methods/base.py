@@ -1,4 +1,12 @@
-"""What all methods share: a network in two parts, one training step."""
+"""What all methods share: a network in two parts, and how it learns.
+
+A method overrides the first of `penalties`, `objective` and `train_step` that
+suffices; see CONTRIBUTING.md for a complete one.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -8,38 +16,62 @@ from dmg_tf.backbones.blocks import (
     entry_name,
     torchvision_entries,
 )
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.methods.spec import MethodSpec
+from dmg_tf.methods.steps import Outputs, Step, cross_entropies
 from dmg_tf.methods.task_network import TaskNetwork
-from dmg_tf.registry import BACKBONES, unknown_name
+from dmg_tf.registry import BACKBONES
+from dmg_tf.rules import PredictionRule
+from dmg_tf.settings import check, names_of
+
+MAIN = "main"
+
+
+class PlainNetwork(NamedTuple):
+    """A plain network that predicts what a method does by one of its rules.
+
+    Attributes:
+        rule: The method's rule.
+        model: A `DomainModel`, whose first rule gives these predictions.
+    """
+
+    rule: PredictionRule
+    model: "DomainModel"
 
 
 class DomainModel(keras.Model):
     """A classifier trained on several domains.
 
-    Subclasses override `call`, `logits_by_rule`, and what they add to the
-    loss. The step itself is the same for all of them.
-
     Args:
         backbone: Name in `BACKBONES`.
         num_classes: Number of classes C.
         source_domains: Names of the source domains, in the order of their ids.
-        mask_sites: Stages whose input is masked; the first begins the task
-            network. None takes the backbone's default (Sec. 4.1).
+        options: The method's own, an object of its spec's `options` or a dict;
+            None takes them from `**kwargs`.
+        class_names: Names of the classes in the order of the labels, or None.
         image_size: Side of the images it is made for, pixels. Other sizes
             work too.
         classifier_init: See `NetworkSpec`.
         seed: Seed of initial weights, masks and dropout.
-        **kwargs: As for `keras.Model`.
+        task_network_from: The stage that begins the task network; None for
+            what the method says.
+        **kwargs: The method's options by name, and as for `keras.Model`.
 
     Call arguments:
         inputs: {"image": float [B, H, W, 3], normalised with `self.mean` and
-            `self.std`; "domain_ids": int [B], needed in training only}.
+            `self.std`; "domain_ids": int [B], where the method needs them}, or
+            the images alone.
         training: Whether to compute as in training.
 
+    Attributes:
+        total_steps: Steps of the whole run, for methods that ask for
+            `progress`; set by whoever trains.
+
     Raises:
-        UserError: If a mask site is unknown or is the first stage.
+        UserError: If an option or a stage is unknown.
     """
 
+    spec = MethodSpec(title="Network", model=f"{__name__}:DomainModel")
     # AlexNet's dropout acts unless masks train (Sec. 4.1).
     dropout = True
 
@@ -47,33 +79,42 @@ class DomainModel(keras.Model):
         self,
         backbone: str,
         num_classes: int,
-        source_domains,
+        source_domains: Sequence[str],
         *,
-        mask_sites=None,
+        options: Any = None,
+        class_names: Sequence[str] | None = None,
         image_size: int = 224,
         classifier_init: str = "pytorch",
         seed: int = 0,
+        task_network_from: str | None = None,
         **kwargs,
     ):
+        if options is None:
+            own = [
+                name for name in names_of(self.spec.options) if name in kwargs
+            ]
+            options = {name: kwargs.pop(name) for name in own}
         super().__init__(**kwargs)
+        self.options = self.spec.make_options(options)
+        check(self.options)
         self.backbone = backbone
         self.num_classes = num_classes
         self.source_domains = tuple(source_domains)
+        self.class_names = class_names and tuple(class_names)
         self.image_size = image_size
         self.classifier_init = classifier_init
         self.seed = seed
+        self.total_steps = None
         network = BACKBONES[backbone](
             NetworkSpec(num_classes, self.dropout, classifier_init, seed)
         )
         self.mean, self.std = network.mean, network.std
         self.entry_prefix = network.entry_prefix
-        self.mask_sites = _check_sites(
-            network, backbone, mask_sites or self.default_mask_sites(network)
-        )
+        self.task_network_from = task_network_from
         names = [stage.name for stage in network.stages]
-        first = names.index(self.mask_sites[0])
-        self.feature_extractor = keras.Sequential(
-            network.stages[:first], name="feature_extractor"
+        first = names.index(task_network_from or self.begins_at(network))
+        self.feature_extractor = self.make_feature_extractor(
+            network.stages[:first]
         )
         self.task_network = self.make_task_network(network.stages[first:])
         self.trackers = {
@@ -83,55 +124,300 @@ class DomainModel(keras.Model):
     def build(self, input_shape=None):
         """Makes all variables, whatever the shape given.
 
-        The inputs are a dict that Keras cannot shape by itself.
+        The inputs are a dict that Keras cannot shape by itself. A method that
+        has further networks or variables makes them behind these; what is not
+        to be trained gets `trainable = False`.
         """
         del input_shape
         size = self.image_size
         features = self.feature_extractor(keras.Input((size, size, 3)))
-        self.task_network(
-            features, domain_ids=keras.Input((), dtype="int32"), training=False
-        )
+        self.build_task_network(features)
         self.built = True
 
     def get_build_config(self):
         """Returns what a saved model is built from when it is loaded."""
         return {"input_shape": None}
 
-    # What a method defines.
+    # The parts of the network.
 
-    def default_mask_sites(self, network) -> tuple[str, ...]:
-        """Returns the sites of a backbone when none are given."""
-        return network.mask_sites
+    def begins_at(self, network) -> str:
+        """Returns the stage that begins the task network.
 
-    def make_task_network(self, stages) -> keras.layers.Layer:
+        Args:
+            network: A `Backbone`.
+        """
+        return network.mask_sites[0]
+
+    def make_feature_extractor(self, stages) -> keras.layers.Layer:
+        """Returns the feature extractor made of these stages."""
+        return keras.Sequential(stages, name="feature_extractor")
+
+    def make_task_network(self, stages) -> TaskNetwork:
         """Returns the task network made of these stages."""
         return TaskNetwork(stages, name="task_network")
 
+    def build_task_network(self, features) -> None:
+        """Calls the task network on symbolic features [B, ...]."""
+        self.task_network(features, training=False)
+
+    def inference_layers(self) -> list[keras.layers.Layer]:
+        """Returns the layers that prediction reads: what is exported."""
+        return [self.feature_extractor, self.task_network]
+
+    def forward(self, inputs, training=False) -> Outputs:
+        """Returns logits, and what they were made of.
+
+        Args:
+            inputs: As for a call.
+            training: As for a call.
+        """
+        inputs = self.as_inputs(inputs)
+        entry = self.feature_extractor(inputs["image"], training=training)
+        logits, hidden = self.task_network(
+            entry, training=training, with_hidden=True
+        )
+        return Outputs(tf.cast(logits, tf.float32), hidden, entry)
+
+    def embed(self, images):
+        """Returns what the last layer takes, float32 [B, F].
+
+        Args:
+            images: float [B, H, W, 3], normalised.
+        """
+        images = tf.cast(images, self.compute_dtype)
+        return tf.cast(self.forward({"image": images}).hidden, tf.float32)
+
+    def network_weights(self, part: str = "network") -> list:
+        """Returns the trainable variables of "network" or "task_network"."""
+        if part == "task_network":
+            return self.task_network.trainable_variables
+        return [
+            *self.feature_extractor.trainable_variables,
+            *self.task_network.trainable_variables,
+        ]
+
+    def logits_with(self, values, x, part: str = "network", training=True):
+        """Computes on given values in place of the weights.
+
+        Gradients of any order pass to the values. Batch statistics are used as
+        in training and not moved, and random numbers are those of the next
+        plain pass.
+
+        Args:
+            values: A tensor for each of `network_weights(part)`.
+            x: Inputs as for a call; of "task_network" what it takes.
+            part: "network" or "task_network".
+            training: As for a call.
+
+        Returns:
+            float32 [B, C].
+        """
+        mapping = zip(self.network_weights(part), values, strict=True)
+        with keras.StatelessScope(state_mapping=list(mapping)):
+            if part == "task_network":
+                logits = self.task_network(x, training=training)
+            else:
+                logits = self.forward(x, training=training).logits
+        return tf.cast(logits, tf.float32)
+
+    # Learning.
+
     def tracked(self) -> tuple[str, ...]:
         """Returns the names of the training metrics, in order."""
-        return ("loss", "accuracy")
+        further = tuple(self.spec.metrics)
+        return (
+            ("loss", "accuracy", "cross_entropy", *further)
+            if further
+            else ("loss", "accuracy")
+        )
 
     def penalties(self) -> dict[str, tuple[float, tf.Tensor]]:
         """Returns {name: (weight, value)} of what is added to the loss."""
         return {}
 
-    @property
-    def domain_masks(self) -> dict[str, keras.layers.Layer]:
-        """{site: DomainMask}; empty for methods without masks."""
+    def objective(self, inputs, labels, weights=None) -> Step:
+        """Returns what a step minimises.
+
+        Args:
+            inputs: {"image": ..., "domain_ids": ...}, as for a call.
+            labels: int [B], or float [B, C] of shares.
+            weights: float [B], how much each image counts, or None.
+        """
+        logits = tf.cast(self(inputs, training=True), tf.float32)
+        cross_entropy = self.cross_entropy(labels, logits, weights)
+        return Step(
+            logits, {"cross_entropy": (1.0, cross_entropy), **self.penalties()}
+        )
+
+    def train_step(self, data):
+        """Updates the weights with one batch; returns running means.
+
+        Paper: Sec. 3.2, Eq. 2. Differs: cross entropy is the mean over the
+        batch, as in the official code.
+        """
+        inputs, labels, weights = self.unpack(data)
+        step = self.minimise(lambda: self.objective(inputs, labels, weights))
+        return self.track(inputs, labels, step, weights=weights)
+
+    def minimise(
+        self,
+        objective: Callable[[], Step],
+        variables: Sequence | None = None,
+        optimizer: str = MAIN,
+    ) -> Step:
+        """Takes one step of an optimiser.
+
+        Args:
+            objective: What to minimise; called under a gradient tape.
+            variables: What to change; None for all that the optimiser has.
+            optimizer: "main", or a name of `trained_apart`.
+
+        Returns:
+            What the objective returned.
+        """
+        chosen = self.optimizers[optimizer]
+        if variables is None:
+            variables = self.trained_by(optimizer)
+        with tf.GradientTape() as tape:
+            step = objective()
+            scaled = chosen.scale_loss(_share_of_replica(step.loss))
+        gradients = tape.gradient(scaled, variables)
+        chosen.apply_gradients(zip(gradients, variables, strict=True))
+        return step
+
+    def track(self, inputs, labels, *steps: Step, weights=None) -> dict:
+        """Updates the running means and returns them.
+
+        Args:
+            inputs: The batch's, as for a call.
+            labels: Its labels.
+            *steps: What its updates learned from; loss and accuracy are the
+                first one's.
+            weights: float [B], or None.
+        """
+        values = {"loss": steps[0].loss}
+        for step in reversed(steps):
+            values |= {name: value for name, (_, value) in step.terms.items()}
+            values |= step.metrics
+        return self._track(inputs, labels, steps[0].logits, values, weights)
+
+    def by_domain(self, x):
+        """Sorts a batch by domain: [B, ...] -> [D, B / D, ...].
+
+        For methods whose spec asks for batches `BY_DOMAIN`.
+        """
+        if x is None:
+            return None
+        num_domains = len(self.source_domains)
+        shape = tf.shape(x)
+        rows = tf.reshape(x, tf.concat([[-1, num_domains], shape[1:]], axis=0))
+        order = [1, 0, *range(2, len(x.shape) + 1)]
+        return tf.transpose(rows, order)
+
+    def rate_of(self, variable, learning_rate: float) -> float:
+        """Returns a variable's learning rate as a multiple of the network's.
+
+        Args:
+            variable: One of `trainable_variables`.
+            learning_rate: The network's.
+        """
+        del variable, learning_rate
+        return 1.0
+
+    def trained_apart(self) -> Mapping[str, Sequence]:
+        """Returns {name: variables} that optimisers of their own train."""
         return {}
 
-    @property
-    def prediction_rules(self) -> tuple[str, ...]:
-        """The rules a table shows, the default first."""
-        return ("pred_ens",)
+    def trained_by(self, optimizer: str) -> list:
+        """Returns the variables of an optimiser, by its name."""
+        apart = self.trained_apart()
+        if optimizer != MAIN:
+            return list(apart[optimizer])
+        others = {id(v) for group in apart.values() for v in group}
+        return [v for v in self.trainable_weights if id(v) not in others]
 
-    # The rule that scores an epoch on the sources' validation images.
-    selection_rule = "pred_ens"
+    @property
+    def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """{name: optimiser}: the compiled one is "main"."""
+        return {MAIN: self.optimizer, **getattr(self, "_further", {})}
+
+    def use_optimizers(self, further: Mapping[str, Any]) -> None:
+        """Sets the optimisers of `trained_apart`, by name; after `compile`."""
+        # An object that Keras looks into would be saved with the weights.
+        object.__setattr__(self, "_further", dict(further))
+
+    @property
+    def progress(self):
+        """The share of the run's steps that were taken: float32 in [0, 1]."""
+        if self.total_steps is None:
+            raise UserError(
+                f"{self.spec.title} asks how far the run is: set "
+                "model.total_steps to the number of its steps before fit"
+            )
+        done = tf.cast(self.optimizer.iterations, tf.float32)
+        return tf.minimum(done / float(self.total_steps), 1.0)
+
+    # Around the steps.
+
+    def before_validation(self, images) -> None:
+        """Fits, in closed form or by itself, what validation then scores.
+
+        Called before each validation, on every machine.
+
+        Args:
+            images: The `SourceImages` of the run.
+        """
+
+    def on_validation(self, history: Sequence[dict]) -> None:
+        """Looks at all validations so far, the last one included.
+
+        What it changes is a function of all rows: a run that goes on calls it
+        with the same rows again.
+        """
+
+    def scored_weights(self) -> contextlib.AbstractContextManager:
+        """Puts the weights in place that are scored and kept, for a while."""
+        return contextlib.nullcontext()
+
+    def finish(self, images) -> None:
+        """Makes the model of a run that `selects` the last; after all steps.
+
+        Args:
+            images: The `SourceImages` of the run.
+        """
+
+    # Prediction.
+
+    def rules(self) -> tuple[PredictionRule, ...]:
+        """Returns the ways to predict, the default first.
+
+        One of them `selects`: it scores an epoch on the sources' validation
+        images.
+        """
+        return (PredictionRule("pred_ens", "Pred-Ens", selects=True),)
+
+    def measures(self) -> dict[str, Any]:
+        """Returns what the results say of the model beside its accuracy."""
+        return {}
+
+    def describe(self) -> tuple[str, ...]:
+        """Returns lines on the model, for the plan of a run."""
+        return ()
+
+    def plain_network(self) -> PlainNetwork | None:
+        """Returns a plain network with the same predictions, if there is one.
+
+        Raises:
+            UserError: If this model's weights can't be brought into one.
+        """
+        return None
 
     def call(self, inputs, training=False):
-        """Returns logits [B, C]."""
+        """Returns logits [B, C]: the default rule's, or what a step takes."""
         return self.task_network(
-            self.feature_extractor(inputs["image"], training=training),
+            self.feature_extractor(
+                self.as_inputs(inputs)["image"], training=training
+            ),
             training=training,
         )
 
@@ -141,7 +427,7 @@ class DomainModel(keras.Model):
         Args:
             images: float [B, H, W, 3], normalised.
             rules: Names of prediction rules.
-            domain_ids: int [B]; needed by `known_domain` and alike.
+            domain_ids: int [B]; needed by rules that `needs_domain`.
 
         Returns:
             {rule: float32 [B, C]}.
@@ -152,7 +438,22 @@ class DomainModel(keras.Model):
 
     # What is the same for all methods.
 
-    def logits(self, images, prediction_rule="pred_ens", domain_ids=None):
+    @property
+    def prediction_rules(self) -> tuple[str, ...]:
+        """Names of the rules that a table shows, the default first."""
+        return tuple(rule.name for rule in self.rules() if rule.shown)
+
+    @property
+    def selection_rule(self) -> str:
+        """Name of the rule that scores an epoch."""
+        return next(rule.name for rule in self.rules() if rule.selects)
+
+    def rules_named(self, names) -> list[PredictionRule]:
+        """Returns rules by their names, in the order of the names."""
+        known = {rule.name: rule for rule in self.rules()}
+        return [known[name] for name in names]
+
+    def logits(self, images, prediction_rule=None, domain_ids=None):
         """Predicts by one rule.
 
         Paper: Sec. 3.2 ("Prediction at Test-time"), Sec. 4.2 (known domain)
@@ -160,7 +461,7 @@ class DomainModel(keras.Model):
 
         Args:
             images: float [B, H, W, 3], normalised.
-            prediction_rule: One of `prediction_rules`.
+            prediction_rule: A name of `rules`; None for the default.
             domain_ids: int [B], index into `source_domains`.
 
         Returns:
@@ -170,78 +471,120 @@ class DomainModel(keras.Model):
             UserError: If the method has no such rule, or the rule needs the
                 domain ids and got none.
         """
-        self.check_rules([prediction_rule], domain_ids)
+        rule = prediction_rule or self.prediction_rules[0]
+        self.check_rules([rule], domain_ids)
         images = tf.cast(images, self.compute_dtype)
-        return self.logits_by_rule(images, [prediction_rule], domain_ids)[
-            prediction_rule
-        ]
+        return self.logits_by_rule(images, [rule], domain_ids)[rule]
 
     def check_rules(self, rules, domain_ids=None) -> None:
         """Raises UserError for an unknown rule or missing domain ids."""
-        known = dict.fromkeys((*self.prediction_rules, self.selection_rule))
-        for rule in rules:
-            if rule not in known:
-                raise unknown_name("prediction rule", rule, known)
-            if rule.startswith("known_domain") and domain_ids is None:
+        known = {rule.name: rule for rule in self.rules()}
+        for name in rules:
+            if name not in known:
+                raise unknown_name("prediction rule", name, known)
+            if known[name].needs_domain and domain_ids is None:
                 raise UserError(
-                    f"the prediction rule {rule!r} needs `domain_ids`, "
+                    f"the prediction rule {name!r} needs `domain_ids`, "
                     "one source domain an image"
                 )
 
+    def as_inputs(self, inputs) -> Mapping[str, tf.Tensor]:
+        """Returns what a call was given as a dict."""
+        return inputs if isinstance(inputs, Mapping) else {"image": inputs}
+
+    def domain_ids_of(self, inputs):
+        """Returns the domain ids of a training batch, int32 [B].
+
+        Raises:
+            UserError: If there are none.
+        """
+        ids = self.as_inputs(inputs).get("domain_ids")
+        if ids is None:
+            raise UserError(
+                f"{self.spec.title} learns from the domain of each image: give "
+                '{"image": images, "domain_ids": int [B]}, got images alone'
+            )
+        # Keras hands integers over as floats when it builds a model.
+        return tf.cast(ids, tf.int32)
+
+    def unpack(self, data):
+        """Returns (inputs as a dict, labels, weights or None) of a batch."""
+        inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        return self.as_inputs(inputs), labels, weights
+
+    def cross_entropy(self, labels, logits, weights=None):
+        """Returns the mean loss of some images, a float32 scalar.
+
+        That is the compiled loss, or else the cross entropy.
+
+        Args:
+            labels: int [B], or float [B, C] of shares.
+            logits: float32 [B, C].
+            weights: float [B], how much each image counts, or None.
+        """
+        return self.compute_loss(None, labels, logits, weights)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the compiled loss, or else the mean cross entropy.
+
+        Not divided by the number of replicas: `minimise` does that.
+        """
+        if getattr(self, "loss", None) is not None:
+            loss = super().compute_loss(x, y, y_pred, sample_weight)
+            # Keras has divided it by their number already.
+            return loss * float(_num_replicas())
+        each = cross_entropies(y, y_pred)
+        if sample_weight is not None:
+            each *= tf.cast(sample_weight, each.dtype)
+        return tf.reduce_mean(each)
+
     @property
     def metrics(self):
-        """The training metrics, reset by Keras before each epoch."""
-        return list(self.trackers.values())
-
-    def train_step(self, data):
-        """Updates the weights with one batch; returns running means.
-
-        Paper: Sec. 3.2, Eq. 2. Differs: cross entropy is the mean over the
-        batch, as in the official code.
-        """
-        inputs, labels = data
-        with tf.GradientTape() as tape:
-            logits = tf.cast(self(inputs, training=True), tf.float32)
-            cross_entropy = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            )
-            penalties = self.penalties()
-            loss = cross_entropy
-            for weight, value in penalties.values():
-                loss += weight * value
-            scaled = self.optimizer.scale_loss(_share_of_replica(loss))
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._track(
-            labels,
-            logits,
-            loss=loss,
-            cross_entropy=cross_entropy,
-            **{name: value for name, (_, value) in penalties.items()},
-        )
+        """The training metrics and compiled ones, reset before each epoch."""
+        compiled = getattr(self, "_compile_metrics", None)
+        return [*self.trackers.values(), *([compiled] if compiled else [])]
 
     def test_step(self, data):
         """Scores one batch by the default rule; returns running means."""
-        inputs, labels = data
+        inputs, labels, weights = self.unpack(data)
         logits = tf.cast(self(inputs, training=False), tf.float32)
-        cross_entropy = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        )
-        return self._track(labels, logits, loss=cross_entropy)
+        values = {"loss": self.cross_entropy(labels, logits, weights)}
+        return self._track(inputs, labels, logits, values, weights)
 
-    def _track(self, labels, logits, **values):
-        count = tf.shape(labels)[0]
-        hits = tf.cast(labels, tf.int64) == tf.argmax(logits, axis=-1)
+    def _track(self, inputs, labels, logits, values, weights):
+        count = tf.shape(logits)[0]
+        classes = labels
+        if len(labels.shape) == len(logits.shape):
+            classes = tf.argmax(labels, axis=-1)
+        hits = tf.cast(classes, tf.int64) == tf.argmax(logits, axis=-1)
         values["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
         for name, tracker in self.trackers.items():
             if name in values:
                 tracker.update_state(values[name], sample_weight=count)
-        return {
-            name: tracker.result()
-            for name, tracker in self.trackers.items()
-            if name in values
-        }
+        results = self.compute_metrics(inputs, labels, logits, weights)
+        left_out = set(self.trackers) - set(values)
+        return {k: v for k, v in results.items() if k not in left_out}
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Writes the network for serving by Keras' own exporter.
+
+        It takes float32 [B, H, W, 3], normalised. `dmg-tf export` writes a
+        model that takes images as they come.
+
+        Args:
+            filepath: Where to.
+            format: As for `keras.Model.export`.
+            **kwargs: As for `keras.Model.export`; `input_signature` is that of
+                images of `image_size` unless given.
+        """
+        size = self.image_size
+        kwargs.setdefault(
+            "input_signature",
+            [keras.InputSpec(dtype="float32", shape=(None, size, size, 3))],
+        )
+        return super().export(filepath, format=format, **kwargs)
 
     def named_layers(self):
         """Returns the network's layers that carry torchvision's names."""
@@ -258,7 +601,7 @@ class DomainModel(keras.Model):
         return torchvision_entries(self.named_layers(), self.entry_prefix)
 
     @property
-    def classifier_entries(self) -> tuple[str, str]:
+    def classifier_entries(self) -> tuple[str, ...]:
         """Names, as torchvision has them, of the last layer's entries."""
         last = self.task_network.stages[-1]
         name = entry_name(last.name, self.entry_prefix)
@@ -297,30 +640,63 @@ class DomainModel(keras.Model):
 
     def get_config(self):
         """Returns the arguments that rebuild the model."""
-        return {
+        config = {
             **super().get_config(),
             "backbone": self.backbone,
             "num_classes": self.num_classes,
             "source_domains": list(self.source_domains),
-            "mask_sites": list(self.mask_sites),
+            "class_names": self.class_names and list(self.class_names),
             "image_size": self.image_size,
             "classifier_init": self.classifier_init,
             "seed": self.seed,
+            "task_network_from": self.task_network_from,
         }
+        for name in names_of(self.spec.options):
+            value = getattr(self.options, name)
+            config[name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuilds a model, one of version 0.1 too."""
+        del custom_objects
+        config = dict(config)
+        # There every method had them; those without masks only began the task
+        # network at the first.
+        if "mask_sites" in config and "mask_sites" not in names_of(
+            cls.spec.options
+        ):
+            config["task_network_from"] = config.pop("mask_sites")[0]
+        return cls(**config)
+
+
+def _num_replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _share_of_replica(loss):
     """Returns what a replica adds to the loss; gradients are summed up."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    replicas = _num_replicas()
     return loss / replicas if replicas > 1 else loss
 
 
-def _check_sites(network, backbone, mask_sites) -> tuple[str, ...]:
-    names = [stage.name for stage in network.stages[1:]]
-    for site in mask_sites:
-        if site not in names:
-            raise unknown_name(f"mask site of {backbone}", site, names)
-    return tuple(name for name in names if name in mask_sites)
+def stages_named(network, backbone: str, names, kind: str) -> tuple[str, ...]:
+    """Returns stages of a backbone by their names, in its own order.
+
+    Args:
+        network: A `Backbone`.
+        backbone: Its name, for errors.
+        names: Stages behind the first one.
+        kind: What they are for, for errors, e.g. "mask site".
+
+    Raises:
+        UserError: If a name is unknown or is the first stage.
+    """
+    known = [stage.name for stage in network.stages[1:]]
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"{kind} of {backbone}", name, known)
+    return tuple(name for name in known if name in names)
 
 
 def _torch_shape(shape, axes) -> tuple[int, ...]:

@@ -1,14 +1,13 @@
 """Making a model by the names of its parts."""
 
-import inspect
-
 import keras
 
+from dmg_tf.errors import unknown_name
 from dmg_tf.registry import METHODS
 
-# Importing every method registers it with Keras, for `load_model`.
+# Importing every method's model registers it with Keras, for `load_model`.
 for _name in METHODS.names():
-    METHODS[_name]
+    METHODS[_name].load()
 
 
 def build_model(
@@ -17,15 +16,11 @@ def build_model(
     num_classes: int,
     source_domains,
     *,
-    mask_sites=None,
-    siou_weight: float = 0.1,
-    siou_reduction: str = "mean",
-    sparsity_weight: float = 0.0,
-    meta_steps: int = 5,
-    meta_learning_rate: float = 0.01,
+    class_names=None,
     image_size: int = 224,
     classifier_init: str = "pytorch",
     seed: int = 0,
+    **options,
 ) -> keras.Model:
     """Makes a model with fresh weights, built and ready to compile or load.
 
@@ -34,17 +29,13 @@ def build_model(
         backbone: Name in `BACKBONES`.
         num_classes: Number of classes C.
         source_domains: Names of the source domains, in the order of their ids.
-        mask_sites: Layers whose input is masked; None for the paper's.
-        siou_weight: λ_O. Methods without masks have no use for it, nor for
-            the next two.
-        siou_reduction: "mean" or "sum" over pairs of domains.
-        sparsity_weight: λ_S.
-        meta_steps: Inner steps of `metareg`; others have no use for it, nor
-            for the next.
-        meta_learning_rate: Step size of the regulariser of `metareg`.
+        class_names: Names of the classes in the order of the labels, kept with
+            the model; or None.
         image_size: Side of the images, pixels; at least 32.
         classifier_init: "pytorch" or "normal".
         seed: Seed of initial weights, masks and dropout.
+        **options: The method's own, e.g. `siou_weight` of `dmg`; see
+            `dmg-tf methods`.
 
     Returns:
         The model, with all variables made.
@@ -52,24 +43,18 @@ def build_model(
     Raises:
         UserError: If a name is unknown.
     """
-    model_class = METHODS[method]
-    options = {
-        "siou_weight": siou_weight,
-        "siou_reduction": siou_reduction,
-        "sparsity_weight": sparsity_weight,
-        "meta_steps": meta_steps,
-        "meta_learning_rate": meta_learning_rate,
-    }
-    known = inspect.signature(model_class.__init__).parameters
-    model = model_class(
+    if method not in METHODS.names():
+        raise unknown_name("method", method, METHODS.names())
+    spec = METHODS[method]
+    model = spec.load()(
         backbone,
         num_classes,
         source_domains,
-        mask_sites=mask_sites,
+        options=spec.make_options(options, method),
+        class_names=class_names,
         image_size=image_size,
         classifier_init=classifier_init,
         seed=seed,
-        **{name: value for name, value in options.items() if name in known},
     )
-    model.build(None)
+    model.build()
     return model

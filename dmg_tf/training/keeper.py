@@ -8,14 +8,10 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.evaluator import (
-    OVERALL,
-    Evaluator,
-    mask_density,
-    mask_iou,
-)
+from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.files import replacing, write_text, writing
 from dmg_tf.runs.history import history_csv, read_history
+from dmg_tf.runs.predictions import OVERALL
 
 # The paper's prediction for images of unknown domain.
 TARGET_RULE = "pred_ens"
@@ -252,12 +248,13 @@ class Keeper(keras.callbacks.Callback):
             self._writer.flush()
 
     def _summarize_masks(self):
-        for site, pairs in mask_iou(self.model).items():
+        measures = self.model.measures()
+        for site, pairs in measures.get("mask_iou", {}).items():
             for pair, value in pairs.items():
                 name = f"mask_iou_of_pairs/{site}/{pair.replace('|', ' & ')}"
                 if pair == "mean":
                     name = f"mask_iou/{site}"
                 tf.summary.scalar(name, value)
-        for site, shares in mask_density(self.model).items():
+        for site, shares in measures.get("mask_density", {}).items():
             for domain, share in shares.items():
                 tf.summary.scalar(f"mask_density/{site}/{domain}", share)

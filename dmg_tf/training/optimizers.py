@@ -1,4 +1,4 @@
-"""Adam and SGD as PyTorch computes them, with a rate of their own for masks.
+"""Adam and SGD as PyTorch computes them, with a rate for each variable.
 
 Weight decay is PyTorch's `weight_decay` of `torch.optim.Adam` and `SGD`: the
 decay times the parameter is added to the gradient of every parameter (biases,
@@ -8,27 +8,35 @@ batch normalisation and masks too), before the moments. Keras' own
 Each variable is updated by one fused kernel instead of a dozen operations.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
 
-class _MaskAware:
-    """Adds L2 decay and the masks' share of the learning rate."""
+class _OwnRates:
+    """Adds L2 decay and each variable's share of the learning rate."""
 
     def build(self, variables):
-        """Makes the moments, and notes which variables are masks."""
+        """Makes the moments; the rates are those of these variables."""
         super().build(variables)
-        self._is_mask = [
-            variable.path.endswith("mask_logits") for variable in variables
-        ]
+        if self.rates is not None and len(self.rates) != len(variables):
+            raise ValueError(
+                f"`rates` must be as many as the {len(variables)} variables, "
+                f"got {len(self.rates)}"
+            )
 
     def get_config(self):
         """Returns the arguments that rebuild the optimizer."""
-        return {
-            **super().get_config(),
-            "l2": self.l2,
-            "mask_rate_ratio": self.mask_rate_ratio,
-        }
+        return {**super().get_config(), "l2": self.l2, "rates": self.rates}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuilds the optimizer, one of version 0.1 too."""
+        config = dict(config)
+        # Its method says what that meant; see `compile_from_config`.
+        config.pop("mask_rate_ratio", None)
+        return super().from_config(config, custom_objects=custom_objects)
 
     def _prepare(self, gradient, variable, learning_rate):
         """Returns index, gradient with decay, and the variable's rate."""
@@ -37,23 +45,23 @@ class _MaskAware:
         learning_rate = tf.cast(learning_rate, variable.dtype)
         if self.l2:
             gradient += self.l2 * variable
-        if self._is_mask[index]:
-            learning_rate *= self.mask_rate_ratio
+        if self.rates is not None and self.rates[index] != 1.0:
+            learning_rate *= self.rates[index]
         return index, gradient, learning_rate
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class Adam(_MaskAware, keras.optimizers.Adam):
+class Adam(_OwnRates, keras.optimizers.Adam):
     """Adam with PyTorch's update rule and constants (Sec. 7.5).
 
     PyTorch divides by sqrt(v) / sqrt(1 - beta_2^t) + epsilon; Keras adds
     epsilon before that correction.
 
     Args:
-        learning_rate: Number or schedule, for the network.
+        learning_rate: Number or schedule.
         l2: Weight decay, added to the gradient.
-        mask_rate_ratio: The masks' learning rate, as a multiple of the
-            network's; both follow the same schedule.
+        rates: A multiple of the learning rate for each variable, in their
+            order; None for 1 everywhere. All follow the same schedule.
         epsilon: PyTorch's 1e-8.
         **kwargs: As for `keras.optimizers.Adam`.
     """
@@ -62,13 +70,13 @@ class Adam(_MaskAware, keras.optimizers.Adam):
         self,
         learning_rate=1e-4,
         l2: float = 0.0,
-        mask_rate_ratio: float = 1.0,
+        rates: Sequence[float] | None = None,
         epsilon: float = 1e-8,
         **kwargs,
     ):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         self.l2 = l2
-        self.mask_rate_ratio = mask_rate_ratio
+        self.rates = rates and list(rates)
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""
@@ -92,17 +100,17 @@ class Adam(_MaskAware, keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class SGD(_MaskAware, keras.optimizers.SGD):
+class SGD(_OwnRates, keras.optimizers.SGD):
     """Stochastic gradient descent with PyTorch's momentum.
 
     The learning rate multiplies the accumulated gradient, not each gradient
     before it is accumulated.
 
     Args:
-        learning_rate: Number or schedule, for the network.
+        learning_rate: Number or schedule.
         momentum: Share of the old accumulated gradient that is kept.
         l2: Weight decay, added to the gradient.
-        mask_rate_ratio: As for `Adam`.
+        rates: As for `Adam`.
         **kwargs: As for `keras.optimizers.SGD`.
     """
 
@@ -111,12 +119,12 @@ class SGD(_MaskAware, keras.optimizers.SGD):
         learning_rate=1e-3,
         momentum: float = 0.9,
         l2: float = 0.0,
-        mask_rate_ratio: float = 1.0,
+        rates: Sequence[float] | None = None,
         **kwargs,
     ):
         super().__init__(learning_rate, momentum=momentum, **kwargs)
         self.l2 = l2
-        self.mask_rate_ratio = mask_rate_ratio
+        self.rates = rates and list(rates)
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""

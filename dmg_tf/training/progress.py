@@ -74,8 +74,8 @@ def print_plan(
         f"{sum(counts['validation'].values())}; the target is "
         f"{data.target_domain} with {len(data.out_of_domain)}"
     )
-    if model.domain_masks:
-        print_error(f"masks on the input of {', '.join(model.domain_masks)}")
+    for line in model.describe():
+        print_error(line)
     replicas = model.distribute_strategy.num_replicas_in_sync
     if replicas > 1:
         print_error(

@@ -7,8 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from dmg_tf.data.examples import DomainData, Examples, check_domain_data
-from dmg_tf.errors import UserError
-from dmg_tf.registry import unknown_name
+from dmg_tf.errors import UserError, unknown_name
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff".split()

@@ -2,6 +2,7 @@
 
 import keras
 
+from dmg_tf.methods.aggregate.spec import SPEC
 from dmg_tf.methods.base import DomainModel
 
 
@@ -10,5 +11,7 @@ class Aggregate(DomainModel):
     """Trains the backbone on all source images, blind to their domains.
 
     Paper: Sec. 4.1 ("Aggregate"). Differs: nothing. It has one prediction,
-    shown as `pred_ens`. Mask sites only say where the task network begins.
+    shown as `pred_ens`.
     """
+
+    spec = SPEC

@@ -3,14 +3,27 @@
 import keras
 import tensorflow as tf
 
-from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.base import DomainModel, PlainNetwork, stages_named
 from dmg_tf.methods.dmg.domain_mask import DomainMask
-from dmg_tf.methods.dmg.overlap import (
-    REDUCTIONS,
-    siou_penalty,
-    sparsity_penalty,
+from dmg_tf.methods.dmg.folding import folded_kernels
+from dmg_tf.methods.dmg.measures import mask_density, mask_iou
+from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
+from dmg_tf.methods.dmg.spec import SPEC
+from dmg_tf.methods.dmg.task_network import MaskedTaskNetwork
+from dmg_tf.methods.domain_logits import by_rule
+from dmg_tf.methods.steps import Outputs
+from dmg_tf.rules import PredictionRule, domain_rules
+
+PRED_ENS = PredictionRule("pred_ens", "Pred-Ens")
+MASK_ENS = PredictionRule("mask_ens", "Mask-Ens")
+KNOWN_DOMAIN = PredictionRule("known_domain", "known domain", needs_domain=True)
+KNOWN_DOMAIN_BINARY = PredictionRule(
+    "known_domain_binary",
+    "known domain, binary masks",
+    needs_domain=True,
+    selects=True,
+    shown=False,
 )
-from dmg_tf.methods.task_network import TaskNetwork
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -28,34 +41,23 @@ class DMG(DomainModel):
     `mask/<domain>` (all images under one domain's soft mask, Table 4), and
     `known_domain_binary` (thresholded, for selection).
 
-    Args:
-        *args: As for `DomainModel`.
-        siou_weight: λ_O of Eq. 2.
-        siou_reduction: "mean" or "sum" over pairs of domains.
-        sparsity_weight: λ_S of Sec. 7.2; the paper uses it instead of sIoU.
-        **kwargs: As for `DomainModel`.
+    Attributes:
+        mask_sites: The stages whose input is masked, in the order of
+            computation.
     """
 
+    spec = SPEC
     dropout = False
-    selection_rule = "known_domain_binary"
 
-    def __init__(
-        self,
-        *args,
-        siou_weight: float = 0.1,
-        siou_reduction: str = "mean",
-        sparsity_weight: float = 0.0,
-        **kwargs,
-    ):
-        if siou_reduction not in REDUCTIONS:
-            raise ValueError(
-                f"`siou_reduction` must be one of {REDUCTIONS}, "
-                f"got {siou_reduction!r}"
-            )
-        self.siou_weight = siou_weight
-        self.siou_reduction = siou_reduction
-        self.sparsity_weight = sparsity_weight
-        super().__init__(*args, **kwargs)
+    def begins_at(self, network):
+        """Returns the first mask site."""
+        self.mask_sites = stages_named(
+            network,
+            self.backbone,
+            self.options.mask_sites or network.mask_sites,
+            "mask site",
+        )
+        return self.mask_sites[0]
 
     def make_task_network(self, stages):
         """Returns the task network with a mask at each site."""
@@ -68,117 +70,184 @@ class DMG(DomainModel):
             )
             for index, site in enumerate(self.mask_sites)
         }
-        return TaskNetwork(stages, masks, name="task_network")
+        return MaskedTaskNetwork(stages, masks, name="task_network")
+
+    def build_task_network(self, features):
+        """Calls the task network on symbolic features [B, ...]."""
+        domain_ids = keras.Input((), dtype="int32")
+        self.task_network(features, domain_ids=domain_ids, training=False)
 
     def tracked(self):
         """Returns the names of the training metrics, in order."""
-        extra = ("sparsity",) if self.sparsity_weight else ()
-        return ("loss", "accuracy", "cross_entropy", "siou", *extra)
+        names = super().tracked()
+        if self.options.sparsity_weight:
+            return names
+        return tuple(name for name in names if name != "sparsity")
 
     def penalties(self):
         """Returns the overlap and, if it is weighted, the L1 norm."""
         # σ(m̃) once a site, for both penalties.
         probs = [mask.mask_probs for mask in self.domain_masks.values()]
-        found = {
+        reduction = self.options.siou_reduction
+        terms = {
             "siou": (
-                self.siou_weight,
-                tf.add_n([siou_penalty(p, self.siou_reduction) for p in probs]),
+                self.options.siou_weight,
+                tf.add_n([siou_penalty(p, reduction) for p in probs]),
             )
         }
-        if self.sparsity_weight:
-            found["sparsity"] = (
-                self.sparsity_weight,
+        if self.options.sparsity_weight:
+            terms["sparsity"] = (
+                self.options.sparsity_weight,
                 tf.add_n([sparsity_penalty(p) for p in probs]),
             )
-        return found
+        return terms
+
+    def rate_of(self, variable, learning_rate):
+        """Returns the masks' rate as a multiple of the network's (Sec. 7.5)."""
+        rate = self.options.mask_learning_rate
+        masks = self.domain_masks.values()
+        if rate is None or all(variable is not m.mask_logits for m in masks):
+            return 1.0
+        return rate / learning_rate
 
     @property
-    def domain_masks(self):
+    def domain_masks(self) -> dict[str, DomainMask]:
         """{site: DomainMask}, in the order of computation."""
         return self.task_network.masks
 
-    @property
-    def prediction_rules(self):
-        """The rules a table shows, the default first."""
+    def rules(self):
+        """Returns the ways to predict, the default first."""
         return (
-            "pred_ens",
-            "mask_ens",
-            "known_domain",
-            *(f"mask/{domain}" for domain in self.source_domains),
+            PRED_ENS,
+            MASK_ENS,
+            KNOWN_DOMAIN,
+            *domain_rules("mask", self.source_domains),
+            KNOWN_DOMAIN_BINARY,
         )
+
+    def measures(self):
+        """Returns the overlap and density of the binary masks (Sec. 7.1)."""
+        return {
+            "mask_iou": mask_iou(self.domain_masks, self.source_domains),
+            "mask_density": mask_density(
+                self.domain_masks, self.source_domains
+            ),
+        }
+
+    def describe(self):
+        """Returns where the masks are."""
+        return (f"masks on the input of {', '.join(self.mask_sites)}",)
+
+    def plain_network(self):
+        """Returns Mask-Ens as one plain network.
+
+        The mean mask is multiplied into the weights behind it.
+        """
+        kernels = folded_kernels(self)
+        plain = DomainModel(
+            self.backbone,
+            self.num_classes,
+            self.source_domains,
+            class_names=self.class_names,
+            image_size=self.image_size,
+            classifier_init=self.classifier_init,
+            seed=self.seed,
+            task_network_from=self.mask_sites[0],
+        )
+        plain.build()
+        for mine, theirs in (
+            (self.feature_extractor, plain.feature_extractor),
+            *zip(
+                self.task_network.stages,
+                plain.task_network.stages,
+                strict=True,
+            ),
+        ):
+            for old, new in zip(mine.weights, theirs.weights, strict=True):
+                new.assign(kernels.get(id(old), old))
+        return PlainNetwork(MASK_ENS, plain)
 
     def call(self, inputs, training=False):
         """Returns logits [B, C]: drawn masks in training, else Pred-Ens."""
+        inputs = self.as_inputs(inputs)
         if training:
             return self.task_network(
                 self.feature_extractor(inputs["image"], training=True),
-                domain_ids=inputs["domain_ids"],
+                domain_ids=self.domain_ids_of(inputs),
                 training=True,
             )
-        return self.logits_by_rule(inputs["image"], ["pred_ens"])["pred_ens"]
+        rule = PRED_ENS.name
+        return self.logits_by_rule(inputs["image"], [rule])[rule]
+
+    def forward(self, inputs, training=False):
+        """Returns logits, and what they were made of.
+
+        In training that is masked by drawn masks, else the mean over masks.
+        """
+        inputs = self.as_inputs(inputs)
+        entry = self.feature_extractor(inputs["image"], training=training)
+        if not training:
+            hidden = self._mean_hidden(entry)
+            logits = self.task_network.stages[-1](hidden)
+        else:
+            logits, hidden = self.task_network(
+                entry,
+                domain_ids=self.domain_ids_of(inputs),
+                training=True,
+                with_hidden=True,
+            )
+        return Outputs(tf.cast(logits, tf.float32), hidden, entry)
 
     def logits_by_rule(self, images, rules, domain_ids=None):
         """Predicts by several rules at once; features are computed once.
 
         All soft masks go through the task network as one batch of D * B.
-
-        Args:
-            images: float [B, H, W, 3], normalised.
-            rules: Names of prediction rules.
-            domain_ids: int [B]; needed by `known_domain` and
-                `known_domain_binary`.
-
-        Returns:
-            {rule: float32 [B, C]}.
         """
+        if list(rules) == [PRED_ENS.name]:
+            return {PRED_ENS.name: self.forward({"image": images}).logits}
         features = self.feature_extractor(images, training=False)
-        if list(rules) == ["pred_ens"]:
-            return {"pred_ens": self._mean_over_masks(features)}
-        per_mask = None
-        if any(r == "pred_ens" or r.startswith("mask/") for r in rules):
-            per_mask = self._per_mask(features)  # [D, B, C]
-        found = {}
-        for rule in rules:
-            if rule == "pred_ens":
-                found[rule] = tf.reduce_mean(per_mask, axis=0)
-            elif rule == "mask_ens":
-                found[rule] = self._scaled(
-                    features,
-                    lambda mask: tf.reduce_mean(mask.mask_probs, axis=0),
-                )
-            elif rule == "known_domain":
-                found[rule] = (
-                    self._scaled(
-                        features,
-                        lambda mask: tf.gather(mask.mask_probs, domain_ids),
-                    )
-                    if per_mask is None
-                    else _own(per_mask, domain_ids)
-                )
-            elif rule == "known_domain_binary":
-                found[rule] = self._scaled(
-                    features,
-                    lambda mask: tf.gather(mask.binary_masks, domain_ids),
-                )
-            else:
-                domain = rule.removeprefix("mask/")
-                found[rule] = per_mask[self.source_domains.index(domain)]
-        return found
+        # What is one pass by itself, unless all masks are needed anyway.
+        passes = {
+            MASK_ENS.name: lambda mask: tf.reduce_mean(mask.mask_probs, axis=0),
+            KNOWN_DOMAIN_BINARY.name: lambda mask: tf.gather(
+                mask.binary_masks, domain_ids
+            ),
+        }
+        rest = [name for name in rules if name not in passes]
+        if rest == [KNOWN_DOMAIN.name]:
+            passes[KNOWN_DOMAIN.name] = lambda mask: tf.gather(
+                mask.mask_probs, domain_ids
+            )
+            rest = []
+        found = {
+            name: self._scaled(features, scale)
+            for name, scale in passes.items()
+            if name in rules
+        }
+        if rest:
+            found |= by_rule(
+                self._per_mask(features),
+                self.rules_named(rest),
+                self.source_domains,
+                domain_ids,
+            )
+        return {name: found[name] for name in rules}
 
     def _scaled(self, features, scale):
         scales = {site: scale(m) for site, m in self.domain_masks.items()}
         return tf.cast(self.task_network(features, scales=scales), tf.float32)
 
     def _per_mask(self, features):
-        """[B, ...] -> float32 [D, B, C]: all images under each soft mask."""
+        """[B, ...] -> float32 [B, D, C]: all images under each soft mask."""
         logits = self.task_network(*self._under_each_mask(features))
         logits = tf.cast(logits, tf.float32)
-        return tf.reshape(
+        logits = tf.reshape(
             logits, [len(self.source_domains), -1, self.num_classes]
         )
+        return tf.transpose(logits, [1, 0, 2])
 
-    def _mean_over_masks(self, features):
-        """[B, ...] -> float32 [B, C]: the mean of the logits under each mask.
+    def _mean_hidden(self, features):
+        """[B, ...] -> [B, F]: the mean over masks of the classifier's input.
 
         The classifier is linear, so its inputs are averaged in place of its
         outputs; where it is all that is masked, one plain pass is left.
@@ -186,8 +255,7 @@ class DMG(DomainModel):
         hidden = self.task_network.hidden(*self._under_each_mask(features))
         num_domains = len(self.source_domains)
         hidden = tf.reshape(hidden, [num_domains, -1, hidden.shape[-1]])
-        mean = tf.reduce_mean(hidden, axis=0)
-        return tf.cast(self.task_network.stages[-1](mean), tf.float32)
+        return tf.reduce_mean(hidden, axis=0)
 
     def _under_each_mask(self, features):
         """Returns D copies of a batch, and the domains of their masks."""
@@ -196,19 +264,22 @@ class DMG(DomainModel):
         domain_ids = tf.repeat(tf.range(num_domains), tf.shape(features)[0])
         return tf.tile(features, tiles), domain_ids
 
-    def get_config(self):
-        """Returns the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "siou_weight": self.siou_weight,
-            "siou_reduction": self.siou_reduction,
-            "sparsity_weight": self.sparsity_weight,
-        }
+    def compile_from_config(self, config):
+        """Compiles a loaded model, one of version 0.1 too.
 
-
-def _own(per_mask, domain_ids):
-    """[D, B, C], [B] -> [B, C]: each image under its own domain's mask."""
-    rows = tf.range(tf.shape(per_mask)[1])
-    return tf.gather_nd(
-        per_mask, tf.stack([tf.cast(domain_ids, tf.int32), rows], axis=1)
-    )
+        There the optimiser had one ratio for all that was called
+        "mask_logits".
+        """
+        super().compile_from_config(config)
+        settings = config.get("optimizer", {}).get("config", {})
+        inner = settings.get("inner_optimizer", {}).get("config", settings)
+        ratio = inner.get("mask_rate_ratio", 1.0)
+        if ratio != 1.0:
+            masks = {id(m.mask_logits) for m in self.domain_masks.values()}
+            optimizer = getattr(
+                self.optimizer, "inner_optimizer", self.optimizer
+            )
+            optimizer.rates = [
+                ratio if id(v) in masks else 1.0
+                for v in self.trainable_variables
+            ]

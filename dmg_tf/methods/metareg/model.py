@@ -3,7 +3,10 @@
 import keras
 import tensorflow as tf
 
-from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.base import DomainModel, stages_named
+from dmg_tf.methods.inner_steps import stepped, values_of
+from dmg_tf.methods.metareg.spec import SPEC
+from dmg_tf.methods.steps import cross_entropies
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -26,12 +29,6 @@ class MetaReg(DomainModel):
     have no lowest value; step sizes are this project's. Unless told otherwise
     the task network is the last layer, as each source keeps one of its own.
 
-    Args:
-        *args: As for `DomainModel`.
-        meta_steps: Inner gradient steps.
-        meta_learning_rate: Step size of φ.
-        **kwargs: As for `DomainModel`.
-
     Weights, besides the network's, none of them trained by the optimiser:
         regularizer_weights: φ, float32, a variable as each parameter of the
             task network; from zero.
@@ -42,23 +39,16 @@ class MetaReg(DomainModel):
         The pair of sources of a step is a function of seed and step.
     """
 
+    spec = SPEC
     # Step size of the inner steps and of the sources' own task networks.
     inner_learning_rate = 0.01
 
-    def __init__(
-        self,
-        *args,
-        meta_steps: int = 5,
-        meta_learning_rate: float = 0.01,
-        **kwargs,
-    ):
-        super().__init__(*args, **kwargs)
-        self.meta_steps = meta_steps
-        self.meta_learning_rate = meta_learning_rate
-
-    def default_mask_sites(self, network):
-        """Returns where the task network begins: at the last layer."""
-        return (network.stages[-1].name,)
+    def begins_at(self, network):
+        """Returns where the task network begins: at the last layer, or told."""
+        sites = self.options.mask_sites
+        if not sites:
+            return network.stages[-1].name
+        return stages_named(network, self.backbone, sites, "mask site")[0]
 
     def build(self, input_shape=None):
         """Makes all variables, whatever the shape given."""
@@ -106,17 +96,13 @@ class MetaReg(DomainModel):
         super().load_torchvision(state_dict, source)
         self._start_domain_networks()
 
-    def tracked(self):
-        """Returns the names of the training metrics, in order."""
-        return ("loss", "accuracy", "cross_entropy", "regularizer")
-
     def penalties(self):
         """Returns R(θ) of the network that is trained on all sources."""
-        parameters = [w.value for w in self.task_network.trainable_variables]
+        parameters = [w.value for w in self.network_weights("task_network")]
         return {
             "regularizer": (
                 1.0,
-                regularizer(self._values(self.regularizer_weights), parameters),
+                regularizer(values_of(self.regularizer_weights), parameters),
             )
         }
 
@@ -125,14 +111,14 @@ class MetaReg(DomainModel):
         # Read before the optimiser counts the step.
         step = tf.cast(self.optimizer.iterations, tf.int64)
         logs = super().train_step(data)
-        inputs, labels = data
+        inputs, labels, _ = self.unpack(data)
         features = self.feature_extractor(inputs["image"], training=False)
-        domain_ids = tf.cast(inputs["domain_ids"], tf.int32)
+        domain_ids = self.domain_ids_of(inputs)
         self._train_domain_networks(features, labels, domain_ids)
         first, second = self._pair(step)
         start = [tf.gather(s.value, first) for s in self.domain_networks]
         gradients = self.meta_gradient(
-            self._values(self.regularizer_weights),
+            values_of(self.regularizer_weights),
             start,
             features,
             labels,
@@ -142,7 +128,7 @@ class MetaReg(DomainModel):
         for weight, gradient in zip(
             self.regularizer_weights, gradients, strict=True
         ):
-            moved = weight.value - self.meta_learning_rate * gradient
+            moved = weight.value - self.options.meta_learning_rate * gradient
             weight.assign(tf.nn.relu(moved))
         return logs
 
@@ -167,23 +153,21 @@ class MetaReg(DomainModel):
 
     def meta_loss(self, weights, start, features, labels, train, test):
         """Returns the other source's loss after the inner steps; see above."""
-        parameters = list(start)
-        for _ in range(self.meta_steps):
-            with tf.GradientTape() as tape:
-                tape.watch(parameters)
-                loss = self._loss(parameters, features, labels, train)
-                loss += regularizer(weights, parameters)
-            gradients = tape.gradient(loss, parameters)
-            parameters = [
-                parameter - self.inner_learning_rate * gradient
-                for parameter, gradient in zip(
-                    parameters, gradients, strict=True
-                )
-            ]
+
+        def inner_loss(parameters):
+            loss = self._loss(parameters, features, labels, train)
+            return loss + regularizer(weights, parameters)
+
+        parameters = stepped(
+            inner_loss,
+            start,
+            self.inner_learning_rate,
+            self.options.meta_steps,
+        )
         return self._loss(parameters, features, labels, test)
 
     def _train_domain_networks(self, features, labels, domain_ids):
-        stacks = self._values(self.domain_networks)
+        stacks = values_of(self.domain_networks)
         with tf.GradientTape() as tape:
             tape.watch(stacks)
             loss = tf.add_n(
@@ -204,15 +188,8 @@ class MetaReg(DomainModel):
 
     def _loss(self, parameters, features, labels, chosen):
         """Mean cross entropy of the chosen images; 0 where there are none."""
-        logits, _ = self.task_network.stateless_call(
-            parameters,
-            self._values(self.task_network.non_trainable_variables),
-            features,
-            training=True,
-        )
-        each = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels, tf.cast(logits, tf.float32)
-        )
+        logits = self.logits_with(parameters, features, "task_network")
+        each = cross_entropies(labels, logits)
         return tf.math.divide_no_nan(
             tf.reduce_sum(chosen * each), tf.reduce_sum(chosen)
         )
@@ -226,17 +203,6 @@ class MetaReg(DomainModel):
         )
         first = place // (count - 1)
         return first, (first + 1 + place % (count - 1)) % count
-
-    def _values(self, variables):
-        return [tf.convert_to_tensor(v.value) for v in variables]
-
-    def get_config(self):
-        """Returns the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "meta_steps": self.meta_steps,
-            "meta_learning_rate": self.meta_learning_rate,
-        }
 
 
 def regularizer(weights, parameters):

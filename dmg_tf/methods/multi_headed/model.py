@@ -5,7 +5,10 @@ import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec, classifier, entry_name
 from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.domain_logits import by_rule, own
+from dmg_tf.methods.multi_headed.spec import SPEC
 from dmg_tf.methods.task_network import TaskNetwork
+from dmg_tf.rules import PredictionRule, domain_rules
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -95,10 +98,10 @@ class MultiHeaded(DomainModel):
 
     Prediction rules: `pred_ens` (mean of the heads' logits), `known_domain`
     (each image under its own domain's head) and `head/<domain>` (all images
-    under one domain's head). Mask sites only say where the task network begins.
+    under one domain's head).
     """
 
-    selection_rule = "known_domain"
+    spec = SPEC
 
     def make_task_network(self, stages):
         """Returns the task network with heads in place of the classifier."""
@@ -111,45 +114,36 @@ class MultiHeaded(DomainModel):
         )
         return TaskNetwork([*stages[:-1], heads], name="task_network")
 
-    @property
-    def prediction_rules(self):
-        """The rules a table shows, the default first."""
+    def rules(self):
+        """Returns the ways to predict, the default first."""
         return (
-            "pred_ens",
-            "known_domain",
-            *(f"head/{domain}" for domain in self.source_domains),
+            PredictionRule("pred_ens", "Pred-Ens"),
+            PredictionRule(
+                "known_domain", "known domain", needs_domain=True, selects=True
+            ),
+            *domain_rules("head", self.source_domains),
         )
 
     def call(self, inputs, training=False):
         """Returns logits [B, C]: own heads in training, else Pred-Ens."""
+        inputs = self.as_inputs(inputs)
         if training:
             per_head = self._per_head(inputs["image"], training=True)
-            return _own(per_head, inputs["domain_ids"])
-        return self.logits_by_rule(inputs["image"], ["pred_ens"])["pred_ens"]
+            return own(per_head, self.domain_ids_of(inputs))
+        rule = self.prediction_rules[0]
+        return self.logits_by_rule(inputs["image"], [rule])[rule]
 
     def logits_by_rule(self, images, rules, domain_ids=None):
-        """Predicts by several rules at once; the network runs once.
-
-        Args:
-            images: float [B, H, W, 3], normalised.
-            rules: Names of prediction rules.
-            domain_ids: int [B]; needed by `known_domain`.
-
-        Returns:
-            {rule: float32 [B, C]}.
-        """
+        """Predicts by several rules at once; the network runs once."""
         per_head = tf.cast(self._per_head(images), tf.float32)  # [B, D, C]
-        found = {}
-        for rule in rules:
-            if rule == "pred_ens":
-                found[rule] = tf.reduce_mean(per_head, axis=1)
-            elif rule == "known_domain":
-                found[rule] = _own(per_head, domain_ids)
-            else:
-                domain = rule.removeprefix("head/")
-                index = self.source_domains.index(domain)
-                found[rule] = per_head[:, index]
-        return found
+        return by_rule(
+            per_head, self.rules_named(rules), self.source_domains, domain_ids
+        )
+
+    def forward(self, inputs, training=False):
+        """Returns the mean of the heads' logits, and what they are made of."""
+        outputs = super().forward(inputs, training)  # logits [B, D, C]
+        return outputs._replace(logits=tf.reduce_mean(outputs.logits, axis=1))
 
     def _per_head(self, images, training=False):
         return self.task_network(
@@ -189,10 +183,3 @@ class MultiHeaded(DomainModel):
                 for index in range(len(self.source_domains)):
                     state_dict[f"{last}.{index}.{part}"] = shared
         super().load_torchvision(state_dict, source)
-
-
-def _own(per_head, domain_ids):
-    """[B, D, C], [B] -> [B, C]: each image under its own domain's head."""
-    # Keras hands integers over as floats when it builds a model.
-    domain_ids = tf.cast(domain_ids, tf.int32)
-    return tf.gather(per_head, domain_ids, axis=1, batch_dims=1)

@@ -10,9 +10,9 @@ from typing import Any
 
 from dmg_tf.config import RunConfig, args_from_config
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.evaluator import OVERALL
 from dmg_tf.files import write_json, write_text
 from dmg_tf.runs.folder import read_results
+from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.search.folder import Search
 from dmg_tf.studies.search.space import flag_of, with_values
 from dmg_tf.studies.search.trials import ERROR_FILE

@@ -1,0 +1,47 @@
+"""What the masks look like: their overlap, and how much they keep."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dmg_tf.methods.dmg.domain_mask import DomainMask
+from dmg_tf.methods.dmg.overlap import domain_pairs, pairwise_iou
+
+
+def mask_iou(
+    masks: Mapping[str, DomainMask], source_domains: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Measures the overlap of binary masks at each site.
+
+    Paper: Sec. 7.1 (soft masks thresholded at 0.5). Differs: 1e-6 is added to
+    both parts of the fraction, as in the official code.
+
+    Returns:
+        {site: {"a|b": IoU, ..., "mean": mean over pairs}}.
+    """
+    names = [
+        f"{source_domains[i]}|{source_domains[j]}"
+        for i, j in domain_pairs(len(source_domains))
+    ]
+    table = {}
+    for site, mask in masks.items():
+        values = pairwise_iou(mask.binary_masks).numpy().tolist()
+        table[site] = dict(zip(names, values, strict=True))
+        table[site]["mean"] = float(np.mean(values))
+    return table
+
+
+def mask_density(
+    masks: Mapping[str, DomainMask], source_domains: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Returns {site: {domain: fraction of units whose soft mask is > 0.5}}."""
+    return {
+        site: dict(
+            zip(
+                source_domains,
+                mask.binary_masks.numpy().mean(axis=1).tolist(),
+                strict=True,
+            )
+        )
+        for site, mask in masks.items()
+    }

@@ -1,0 +1,48 @@
+"""Gradient steps within a step, on values in place of variables."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+
+def values_of(variables) -> list[tf.Tensor]:
+    """Returns the values of variables."""
+    return [tf.convert_to_tensor(v.value) for v in variables]
+
+
+def stepped(
+    loss: Callable[[list[tf.Tensor]], tf.Tensor],
+    values: Sequence[tf.Tensor],
+    rate: float,
+    steps: int = 1,
+    first_order: bool = False,
+) -> list[tf.Tensor]:
+    """Takes plain gradient steps and returns where they lead.
+
+    Args:
+        loss: (values) -> scalar.
+        values: Where to start.
+        rate: Size of a step.
+        steps: How many.
+        first_order: Whether the result is constant but for `values`; else it
+            can be differentiated through the gradients too.
+
+    Returns:
+        Tensors of the shapes of `values`. What the loss does not depend on
+        stays as it is.
+    """
+    values = list(values)
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            result = loss(values)
+        gradients = tape.gradient(result, values)
+        if first_order:
+            gradients = [
+                g if g is None else tf.stop_gradient(g) for g in gradients
+            ]
+        values = [
+            value if gradient is None else value - rate * gradient
+            for value, gradient in zip(values, gradients, strict=True)
+        ]
+    return values

@@ -1,0 +1,58 @@
+"""What a forward pass gives, and what one update learned from."""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Outputs(NamedTuple):
+    """A forward pass.
+
+    Attributes:
+        logits: float32 [B, C].
+        hidden: [B, F], what the last layer took.
+        entry: [B, ...], what the task network took.
+    """
+
+    logits: tf.Tensor
+    hidden: tf.Tensor
+    entry: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one update learned from.
+
+    Attributes:
+        logits: float32 [B, C] of the batch, for the training accuracy.
+        terms: {name: (weight, value)} of all that the loss is the sum of, the
+            cross entropy first.
+        metrics: {name: value} to be reported beside, e.g. the accuracy of a
+            domain classifier. Names are those of the spec's `metrics`.
+    """
+
+    logits: tf.Tensor
+    terms: dict[str, tuple[float, tf.Tensor]]
+    metrics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+    @property
+    def loss(self) -> tf.Tensor:
+        """The sum of the weighted terms, a float32 scalar."""
+        (weight, loss), *others = self.terms.values()
+        loss = weight * loss
+        for weight, value in others:
+            loss += weight * value
+        return loss
+
+
+def cross_entropies(labels, logits):
+    """Returns the cross entropy of each image, float32 [B].
+
+    Args:
+        labels: int [B], or float [B, C] of shares.
+        logits: float32 [B, C].
+    """
+    if len(labels.shape) == len(logits.shape):
+        return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
