@@ -245,11 +245,14 @@ class RunConfig:
         Raises:
             UserError: If a name is unknown.
         """
-        if changes.get("method", self.method) != self.method:
-            mine = names_of(METHODS[self.method].options)
-            kept = {k: v for k, v in self.to_json().items() if k not in mine}
-            return RunConfig.from_json({**kept, **changes})
-        return RunConfig.from_json({**self.to_json(), **changes})
+        method = METHODS.check(changes.get("method", self.method))
+        general = {name: getattr(self, name) for name in GENERAL}
+        options = {}
+        if method == self.method:
+            options = dataclasses.asdict(self.options)
+        for name, value in changes.items():
+            (general if name in GENERAL else options)[name] = value
+        return RunConfig(**general, options=options)
 
     def resolve(self, dataset: str) -> "RunConfig":
         """Fills in what method and dataset say, the output folder, and checks.
