@@ -1,5 +1,8 @@
 """The exceptions for what a user can mend."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake in what the user gave: arguments, files, or data.
@@ -16,3 +19,22 @@ class WorkerLost(UserError):
     """Another machine of the run is gone; starting all again mends it."""
 
     exit_code = 75  # "try again" in sysexits.h
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Returns the error for a name that is not among the known ones.
+
+    Args:
+        kind: What the name stands for, e.g. "backbone".
+        name: The name that was given.
+        known: The names that would be right.
+
+    Returns:
+        UserError, to be raised, with the known names and the nearest one.
+    """
+    known = list(known)
+    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return UserError(
+        f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}"
+    )

@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from dmg_tf.console.parser import called, program
-from dmg_tf.registry import unknown_name
+from dmg_tf.errors import unknown_name
 
 _PARTS = {"shapes": "shapes", "service": "data_service"}
 _USAGE = """\

@@ -5,7 +5,7 @@ import sys
 
 from dmg_tf.console.parser import called as set_called
 from dmg_tf.console.parser import program
-from dmg_tf.registry import unknown_name
+from dmg_tf.errors import unknown_name
 
 # Command: its module here, and what it does, in the order of a project.
 COMMANDS = {

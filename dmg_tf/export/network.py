@@ -7,9 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.export.metadata import FOLDED_RULE, PRECISIONS
-from dmg_tf.registry import unknown_name
 
 # Layers that multiply each feature of their input by weights of its own, the
 # feature being the last axis but one of `kernel`.

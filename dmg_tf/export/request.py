@@ -5,10 +5,9 @@ import importlib
 import importlib.util
 import pathlib
 
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.export.metadata import PRECISIONS
 from dmg_tf.export.saved_model import check_out_dir
-from dmg_tf.registry import unknown_name
 
 CALIBRATION_IMAGES = 200
 

@@ -9,10 +9,9 @@ from typing import Any
 
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.export.metadata import FORMAT_VERSION
 from dmg_tf.export.saved_model import METADATA_FILE
-from dmg_tf.registry import unknown_name
 from dmg_tf.runs.facts import ModelFacts, accuracies
 
 _SAVED_MODEL, _KERAS_MODEL = "saved_model.pb", "model.keras"

@@ -131,7 +131,7 @@ def load(
         UserError: If a domain is unknown, or the pictures can't be written.
     """
     del root
-    return load_folder(ensure_shapes(), target, sources, seed, "shapes")
+    return load_folder(ensure_shapes(), target, sources, seed)
 
 
 def _render_all(folder: pathlib.Path, seed: int, images_per_class: int) -> None:

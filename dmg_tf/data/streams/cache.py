@@ -14,7 +14,12 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import check_without_pillow, crop, decode
+from dmg_tf.data.images.decoding import (
+    check_without_pillow,
+    crop,
+    decode,
+    encoded,
+)
 from dmg_tf.errors import UserError
 
 # Of the free memory or disk space, this share may be used.
@@ -253,13 +258,6 @@ def default_folder() -> pathlib.Path:
     """Returns `$XDG_CACHE_HOME/dmg_tf/images`, or the same in `~/.cache`."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "dmg_tf" / "images"
-
-
-def encoded(paths) -> tf.Tensor:
-    """Returns file names as TensorFlow takes them, string [N]."""
-    return tf.constant(
-        [path.encode("utf-8", "surrogateescape") for path in paths], tf.string
-    )
 
 
 def _available_memory() -> float:

@@ -11,7 +11,8 @@ import re
 from typing import Any, get_args
 
 from dmg_tf.config import RunConfig
-from dmg_tf.registry import METHODS, unknown_name
+from dmg_tf.errors import unknown_name
+from dmg_tf.registry import METHODS
 
 # What a sweep goes over by itself; no variant may set it.
 SWEPT = ("target", "method", "backbone", "seed", "output")
