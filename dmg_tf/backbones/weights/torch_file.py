@@ -25,7 +25,7 @@ from dmg_tf.backbones.weights.torch_pickle import (
     Tensor,
     is_length,
 )
-from dmg_tf.backbones.weights.untrusted import BoundedReader, printable
+from dmg_tf.backbones.weights.untrusted import BoundedReader, one_line
 from dmg_tf.errors import UserError
 
 MAX_DIMENSIONS = 16
@@ -86,7 +86,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     ) as error:
         raise UserError(
             f"{path}: not usable as weights: not a file of torch.save, or "
-            f"damaged ({printable(error)})"
+            f"damaged ({one_line(error)})"
         ) from error
 
 
@@ -116,13 +116,13 @@ def _open_archive(file, pickles):
     for key in pickles.storages:
         info = entries.get(f"{root}data/{key}")
         if info is None:
-            raise UserError(f"storage {printable(key)!r} is not in it")
+            raise UserError(f"storage {one_line(key)!r} is not in it")
         spans[key] = _entry_span(file, info)
     return found, spans, "<" if order == b"little" else ">"
 
 
 def _entry_span(file, info):
-    name, start = printable(info.filename), info.header_offset
+    name, start = one_line(info.filename), info.header_offset
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise UserError(f"{name!r} is compressed, which torch.save never does")
     # The local header is read here as its length differs from the directory's:
@@ -155,7 +155,7 @@ def _open_stream(file, pickles):
         numel = int.from_bytes(file.read(8), "little", signed=True)
         if numel != storage.numel:
             raise UserError(
-                f"storage {printable(key)!r} has {numel} elements where its "
+                f"storage {one_line(key)!r} has {numel} elements where its "
                 f"tensors expect {storage.numel}"
             )
         spans[key] = _Span(file.tell(), storage.size)
@@ -176,7 +176,7 @@ def _state_dict(found):
     for name, value in found.items():
         if not isinstance(value, Tensor):
             raise UserError(
-                f"entry {printable(name)!r} is not a tensor but of type "
+                f"entry {one_line(name)!r} is not a tensor but of type "
                 f"{type(value).__name__}"
             )
     return {str(name): tensor for name, tensor in found.items()}
@@ -184,7 +184,7 @@ def _state_dict(found):
 
 def _too_large(storage, size):
     return (
-        f"storage {printable(storage.key)!r} should have {storage.size} bytes, "
+        f"storage {one_line(storage.key)!r} should have {storage.size} bytes, "
         f"the file holds {size}"
     )
 
@@ -201,7 +201,7 @@ class _Storages:
         if storage.key not in self._arrays:
             if storage.key not in self._spans:
                 raise UserError(
-                    f"storage {printable(storage.key)!r} is not in it"
+                    f"storage {one_line(storage.key)!r} is not in it"
                 )
             span = self._spans[storage.key]
             if span.size != storage.size:
@@ -230,7 +230,7 @@ class _Storages:
             array = array.astype(dtype.newbyteorder("="), copy=False)
         if span.crc and crc != span.crc:
             raise UserError(
-                f"storage {printable(storage.key)!r} is damaged (its checksum "
+                f"storage {one_line(storage.key)!r} is damaged (its checksum "
                 "differs)"
             )
         return array
@@ -257,7 +257,7 @@ def _view(name, tensor, storages):
         or len(size) > MAX_DIMENSIONS
         or not all(is_length(number) for number in numbers)
     ):
-        raise UserError(f"entry {printable(name)!r} has no valid shape")
+        raise UserError(f"entry {one_line(name)!r} has no valid shape")
     elements = math.prod(size)
     last = tensor.offset + sum(
         (n - 1) * step for n, step in zip(size, stride, strict=True)
@@ -266,7 +266,7 @@ def _view(name, tensor, storages):
     # memory once it is copied.
     if elements and max(elements - 1, last) >= storage.numel:
         raise UserError(
-            f"entry {printable(name)!r} of shape {tuple(size)} goes beyond its "
+            f"entry {one_line(name)!r} of shape {tuple(size)} goes beyond its "
             f"storage of {storage.numel} elements"
         )
     array = storages[storage]

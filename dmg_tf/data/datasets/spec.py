@@ -29,7 +29,8 @@ class ListLayout:
     """Where a dataset keeps the lists of its splits, and what they mean.
 
     Attributes:
-        path: Returns a list's path from root, domain and the split's word.
+        path: Returns a list's path from root, domain and the split's word;
+            the domain is in it once.
         words: A split's word in the names of the lists, in `SPLITS`' order.
         first_label: Label of the first class.
         needs_validation: Whether the validation list must be there; it is
@@ -66,11 +67,14 @@ class ListLayout:
         )
 
     def _domains(self, root: pathlib.Path, word: str) -> set[str]:
-        pattern = self.path(root, "*", word)
-        suffix = pattern.name.removeprefix("*")
+        pattern = self.path(root, "*", word).relative_to(root).as_posix()
+        before, _, after = pattern.partition("*")
         return {
-            path.name.removesuffix(suffix)
-            for path in pattern.parent.glob(pattern.name)
+            path.relative_to(root)
+            .as_posix()
+            .removeprefix(before)
+            .removesuffix(after)
+            for path in root.glob(pattern)
         }
 
 
