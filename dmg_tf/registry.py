@@ -130,7 +130,7 @@ def _packages_with_entry_points(search_path: tuple[str, ...]) -> list[str]:
     `importlib.metadata` would answer as well, in a tenth of a second, which a
     mistyped flag should not wait for.
     """
-    found = []
+    metadata = []
     for folder in search_path:
         with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
             for entry in entries:
@@ -139,8 +139,8 @@ def _packages_with_entry_points(search_path: tuple[str, ...]) -> list[str]:
                     # Most packages have no such file.
                     with contextlib.suppress(OSError), open(path, "rb") as file:
                         if b"[dmg_tf." in file.read():
-                            found.append(entry.path)
-    return found
+                            metadata.append(entry.path)
+    return metadata
 
 
 METHODS = Registry("method", "dmg_tf.methods")

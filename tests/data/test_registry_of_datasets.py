@@ -104,7 +104,7 @@ def test_a_folder_is_checked_by_its_lists(with_toy, toy_folder):
     }
     assert "As the toy has it." in report_text(report)
     _list_path(toy_folder, DOMAINS[0], "select").unlink()
-    (problem,) = check_dataset(toy_folder, fast=True)["problems"]
+    problem, *_ = check_dataset(toy_folder, fast=True)["problems"]
     assert problem["kind"] == "missing_list"
     assert problem["examples"] == [f"toy/of-{DOMAINS[0]}/select.lst"]
 

@@ -64,10 +64,10 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         with BoundedReader(path) as file:
             pickles = Pickles()
             if file.read(2) == b"PK":
-                found, spans, order = _open_archive(file, pickles)
+                content, spans, order = _open_archive(file, pickles)
             else:
-                found, spans, order = _open_stream(file, pickles)
-            tensors = _state_dict(found)
+                content, spans, order = _open_stream(file, pickles)
+            tensors = _state_dict(content)
             storages = _Storages(file, spans, order)
             return {
                 name: _view(name, tensor, storages)
@@ -111,14 +111,14 @@ def _open_archive(file, pickles):
     order = text_of("byteorder") if root + "byteorder" in entries else b"little"
     if order not in (b"little", b"big"):
         raise UserError("its byte order is neither little nor big")
-    found = pickles.run(io.BytesIO(text_of("data.pkl")))
+    content = pickles.run(io.BytesIO(text_of("data.pkl")))
     spans = {}
     for key in pickles.storages:
         info = entries.get(f"{root}data/{key}")
         if info is None:
             raise UserError(f"storage {one_line(key)!r} is not in it")
         spans[key] = _entry_span(file, info)
-    return found, spans, "<" if order == b"little" else ">"
+    return content, spans, "<" if order == b"little" else ">"
 
 
 def _entry_span(file, info):
@@ -145,7 +145,7 @@ def _open_stream(file, pickles):
         if pickles.run(file) != expected:
             raise UserError("a pickle, but not one of torch.save")
     pickles.run(file)  # The sizes of C types where it was written.
-    found = pickles.run(file)
+    content = pickles.run(file)
     keys = pickles.run(file)
     spans = {}
     for key in keys:
@@ -162,24 +162,26 @@ def _open_stream(file, pickles):
         if spans[key].start + storage.size > file.size:
             raise UserError(_too_large(storage, file.size - spans[key].start))
         file.seek(storage.size, io.SEEK_CUR)
-    return found, spans, "<"
+    return content, spans, "<"
 
 
-def _state_dict(found):
+def _state_dict(content):
     """Returns the tensors by name, out of a checkpoint if need be."""
-    if not isinstance(found, dict):
-        raise UserError(f"it holds a {type(found).__name__}, not a state dict")
+    if not isinstance(content, dict):
+        raise UserError(
+            f"it holds a {type(content).__name__}, not a state dict"
+        )
     for key in ("state_dict", "model"):
-        if isinstance(found.get(key), dict):
-            found = found[key]
+        if isinstance(content.get(key), dict):
+            content = content[key]
             break
-    for name, value in found.items():
+    for name, value in content.items():
         if not isinstance(value, Tensor):
             raise UserError(
                 f"entry {one_line(name)!r} is not a tensor but of type "
                 f"{type(value).__name__}"
             )
-    return {str(name): tensor for name, tensor in found.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _too_large(storage, size):

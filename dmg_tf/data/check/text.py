@@ -137,12 +137,12 @@ def _listed(counts) -> str:
 
 
 def _summary(report) -> str:
-    found = [
+    kinds = [
         _several(count, f"kind of {severity}", f"kinds of {severity}s")
         for severity in SEVERITIES
         if (count := report[f"{severity}s"])
     ]
-    text = ", ".join(found) if found else "No problems found"
+    text = ", ".join(kinds) if kinds else "No problems found"
     if report["fast"]:
         text += "; no image was opened (--fast)"
     return text + "."

@@ -232,7 +232,7 @@ def _notes(listings) -> tuple[str, ...]:
 
 
 SPEC = DatasetSpec(
-    title="folder",
+    title="Folder",
     load=load,
     domains=domains,
     fallback=True,

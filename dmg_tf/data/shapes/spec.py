@@ -18,7 +18,7 @@ def _domains(root: None = None) -> tuple[str, ...]:
 
 
 SPEC = DatasetSpec(
-    title="shapes",
+    title="Shapes",
     load=_load,
     domains=_domains,
     built_in=True,
