@@ -23,33 +23,6 @@ from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import flag_of, names_of, setting
 
-_PACS = {
-    "epochs": 50,
-    "batch_size": 64,
-    "image_size": 224,
-    "learning_rate": 1e-4,
-    "weight_decay": 1e-5,
-    "schedule": "exponential",
-    "classifier_init": "pytorch",
-}
-# Sec. 7.5 gives PACS and DomainNet. A folder of one's own is taken for PACS'
-# like; `shapes` is learned from nothing, which needs a larger step.
-PRESETS: dict[str, dict[str, Any]] = {
-    "pacs": _PACS,
-    "folder": _PACS,
-    "domainnet": {
-        **_PACS,
-        "weight_decay": 0.0,
-        "schedule": "inverse",
-        "classifier_init": "normal",
-    },
-    "shapes": {
-        **_PACS,
-        "epochs": 15,
-        "image_size": 64,
-        "learning_rate": 1e-3,
-    },
-}
 # What neither a method nor a preset says.
 _ELSE = {"optimizer": "adam", "sampling": "pooled"}
 
@@ -270,14 +243,14 @@ class RunConfig:
         METHODS.check(self.method)
         method = METHODS[self.method]
         filled = {"dataset": dataset}
-        preset = {**_ELSE, **PRESETS[dataset], **method.defaults}
+        preset = {**_ELSE, **DATASETS[dataset].presets, **method.defaults}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
             if getattr(self, name) is None:
                 filled[name] = value
         if self.weights == "auto":
-            filled["weights"] = "none" if dataset == "shapes" else "imagenet"
+            filled["weights"] = DATASETS[dataset].weights
         if self.output is None:
             filled["output"] = str(
                 pathlib.Path("runs")
@@ -452,9 +425,10 @@ def _default_texts() -> dict[str, str]:
     texts = dict(_ELSE)
     for name in names_of(RunConfig):
         by_value: dict[Any, list[str]] = {}
-        for dataset, preset in PRESETS.items():
-            if name in preset:
-                by_value.setdefault(preset[name], []).append(dataset)
+        for dataset in DATASETS.names():
+            presets = DATASETS[dataset].presets
+            if name in presets:
+                by_value.setdefault(presets[name], []).append(dataset)
         if by_value:
             usual = max(by_value, key=lambda value: len(by_value[value]))
             others = [

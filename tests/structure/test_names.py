@@ -51,7 +51,7 @@ def names(with_stub):
             found.setdefault(name, set()).add(home)
     for registry in (DATASETS, BACKBONES):
         for name in registry.names():
-            found[name] = {folder_of(registry.path_of(name))}
+            found[name] = {folder_of(registry._paths[name])}
     return {name: home for name, home in found.items() if name not in COMMON}
 
 

@@ -3,8 +3,7 @@
 import pathlib
 
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
-
-from dmg_tf.data.datasets.folder import pick_domains
+from dmg_tf.data.domains import pick_domains
 from dmg_tf.data.examples import DomainData, Examples
 
 
