@@ -2,16 +2,16 @@ import json
 
 import pytest
 
-from dmg_tf.config import (
-    GENERAL,
-    RunConfig,
+from dmg_tf.config import GENERAL, RunConfig
+from dmg_tf.console.parser import OneLineParser
+from dmg_tf.errors import UserError
+from dmg_tf.flags import (
+    add_config_file,
     add_config_flags,
     args_from_config,
     config_from_args,
     method_of,
 )
-from dmg_tf.console.parser import OneLineParser
-from dmg_tf.errors import UserError
 from dmg_tf.registry import METHODS
 from dmg_tf.settings import names_of
 
@@ -205,3 +205,68 @@ def test_a_config_of_version_0_1_is_read():
 def test_no_name_is_both_a_setting_of_all_and_an_option():
     for method in METHODS.names():
         assert not set(names_of(METHODS[method].options)) & set(GENERAL)
+
+
+@pytest.mark.parametrize(
+    "values,words",
+    [
+        ({"epochs": "ten"}, "--epochs must be a whole number, got 'ten'"),
+        ({"epochs": True}, "--epochs must be a whole number, got True"),
+        ({"epochs": 1.5}, "--epochs must be a whole number, got 1.5"),
+        ({"learning_rate": "x"}, "--learning-rate must be a number"),
+        ({"sources": "b"}, "--sources must be a list, each a word"),
+        ({"sources": [1]}, "--sources must be a list, each a word"),
+        ({"jit": "yes"}, "--jit must be true or false"),
+        ({"siou_weight": None}, None),
+        ({"siou_weight": [1]}, "--siou-weight must be a number"),
+    ],
+)
+def test_values_of_a_wrong_type(values, words):
+    config = RunConfig.from_json({"target": "a", **values})
+    if words is None:
+        config.check()
+        return
+    with pytest.raises(UserError) as caught:
+        config.check()
+    assert str(caught.value).startswith(words)
+
+
+def from_file(path, text, *argv):
+    path.write_text(text)
+    argv = ["--config", str(path), *argv]
+    parser = OneLineParser()
+    add_config_flags(parser, method_of(argv))
+    add_config_file(parser, argv)
+    return config_from_args(parser.parse_args(argv))
+
+
+def test_settings_from_a_file(tmp_path):
+    text = "target: c\nmethod: metareg\nmeta_steps: 7\nepochs: 3\n"
+    config = from_file(tmp_path / "mine.yaml", text, "--epochs", "4")
+    assert (config.target, config.method, config.epochs) == ("c", "metareg", 4)
+    assert config.options.meta_steps == 7
+    other = from_file(tmp_path / "mine.yaml", text, "--method", "dmg")
+    assert other.method == "dmg" and other.options.siou_weight == 0.1
+    ran = RunConfig(target="a", sources=("b", "c"), jit=True)
+    ran = ran.resolve("folder")
+    text = json.dumps(ran.to_json())
+    assert from_file(tmp_path / "config.json", text) == ran
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("epohcs: 3", "unknown setting 'epohcs'.*Did you mean 'epochs'"),
+        ("epochs: [", "cannot read --config .*expected"),
+        ("just words", "holds no settings"),
+        ("epochs: many", "--epochs must be a whole number, got 'many'"),
+        ("epochs: -1", "--epochs must be at least 0, got -1"),
+        ("method: aggregate\nmixing: 1", "unknown setting 'mixing'"),
+    ],
+)
+def test_settings_from_a_wrong_file(tmp_path, text, words):
+    with pytest.raises(UserError, match=words) as caught:
+        from_file(tmp_path / "mine.yaml", text, "--target", "a")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="No such file"):
+        from_file(tmp_path / "gone", "", "--config", str(tmp_path / "no.json"))

@@ -250,22 +250,14 @@ class DomainNetwork(keras.Model):
             UserError: If an entry is missing, left over or misshapen.
         """
         # Reading files is heavy and most models never do it.
-        from dmg_tf.backbones.weights.loading import match_state_dict
+        from dmg_tf.backbones.weights.loading import assign_torchvision
 
-        entries = self.torchvision_entries()
-        expected = {
-            name: _torch_shape(variable.shape, axes)
-            for name, (variable, axes) in entries.items()
-        }
-        matched = match_state_dict(
+        assign_torchvision(
+            self.torchvision_entries(),
             state_dict,
-            expected,
             classifier=self.classifier_entries,
             source=source,
         )
-        for name, array in matched.items():
-            variable, axes = entries[name]
-            variable.assign(array.transpose(axes))
 
     def get_config(self):
         """Returns the arguments that rebuild the model."""
@@ -316,10 +308,3 @@ def stages_named(network, backbone: str, names, kind: str) -> tuple[str, ...]:
         if name not in known:
             raise unknown_name(f"{kind} of {backbone}", name, known)
     return tuple(name for name in known if name in names)
-
-
-def _torch_shape(shape, axes) -> tuple[int, ...]:
-    torch_shape = [0] * len(axes)
-    for size, axis in zip(shape, axes, strict=True):
-        torch_shape[axis] = size
-    return tuple(torch_shape)

@@ -14,7 +14,7 @@ FLOORS = (
     {"data", "backbones"},
     {"methods", "devices"},
     {"config"},
-    {"runs"},
+    {"runs", "flags"},
     {"evaluation"},
     {"training", "export", "report"},
     {"experiment", "predict"},
