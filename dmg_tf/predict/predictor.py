@@ -29,10 +29,13 @@ class Predictor:
         logits: images float32 [B, S, S, 3] in [0, 255] -> (float32 [B, C] by
             the rule, float32 [B, D, C] by the domain rules or None). To be
             called in a `tf.function`, which any number of threads may call.
+        embed: The same images -> float32 [B, F], the input of the last layer;
+            None of an exported model, which does not have it.
     """
 
     facts: ModelFacts
     logits: Callable
+    embed: Callable | None = None
 
 
 def check_model(folder: str | pathlib.Path) -> None:
@@ -123,7 +126,10 @@ def _from_run(folder, rule) -> Predictor:
     facts = ModelFacts(
         method=results["config"]["method"],
         backbone=model.backbone,
-        class_names=tuple(results["class_names"]),
+        # Files of before the model knew them have them in the results alone.
+        class_names=tuple(
+            getattr(model, "class_names", None) or results["class_names"]
+        ),
         source_domains=domains,
         prediction_rule=rule,
         part=_part(domains, lambda part: f"{part}/{domains[0]}" in known),
@@ -132,14 +138,21 @@ def _from_run(folder, rule) -> Predictor:
     )
     each = facts.domain_rules
 
-    def logits(images):
+    def prepared(images):
         images = normalize(images, model.mean, model.std)
-        images = tf.cast(images, model.compute_dtype)
-        found = model.logits_by_rule(images, dict.fromkeys((rule, *each)))
+        return tf.cast(images, model.compute_dtype)
+
+    def logits(images):
+        found = model.logits_by_rule(
+            prepared(images), dict.fromkeys((rule, *each))
+        )
         per_domain = [found[r] for r in each]
         return found[rule], tf.stack(per_domain, axis=1) if each else None
 
-    return Predictor(facts, logits)
+    def embed(images):
+        return tf.cast(model.embed(prepared(images)), tf.float32)
+
+    return Predictor(facts, logits, embed)
 
 
 def _from_saved_model(folder, rule) -> Predictor:
