@@ -24,7 +24,7 @@ endef
 
 $(VENV)/.installed: pyproject.toml requirements.txt
 	$(make-venv)
-	@echo "Installing into $(VENV): USERS_GB GB on disk, some minutes the first time"
+	@echo "Installing into $(VENV): 2.5 GB on disk, some minutes the first time"
 	$(PIP) install --quiet -r requirements.txt
 	@touch $@
 

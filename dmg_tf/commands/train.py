@@ -14,8 +14,6 @@ from dmg_tf.config import (
 )
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.quiet import load_tensorflow
-from dmg_tf.data.datasets.folder import pick_domains
-from dmg_tf.data.domains import domain_names
 from dmg_tf.errors import UserError
 
 
@@ -46,6 +44,10 @@ def check_domains(config: RunConfig) -> None:
         UserError: If the target is missing, the data can't be found, or has no
             such domains.
     """
+    # NumPy, which comes along, would slow the answer to a mistyped flag.
+    from dmg_tf.data.datasets.folder import pick_domains
+    from dmg_tf.data.domains import domain_names
+
     known = domain_names(config.dataset, config.data)
     where = config.data or "the built-in data"
     if config.target is None:
