@@ -20,8 +20,9 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Small and quick: this asks whether all is there, not how good it is.
 TRAIN = (
-    *("train", "--target", "sketch", "--method", "aggregate", "--epochs", "1"),
-    *("--image-size", "32", "--output", "run"),
+    *("train", "--target", "sketch", "--sources", "cartoon", "photo"),
+    *("--method", "aggregate", "--epochs", "1", "--image-size", "32"),
+    *("--output", "run"),
 )
 
 

@@ -110,7 +110,11 @@ def test_errors_say_how_it_was_started(start, called):
 
 @pytest.mark.parametrize(
     "argv",
-    [["data"], ["check", "DATA"], ["check", "DATA", "--json"], ["--version"]],
+    [
+        ["--help"],
+        ["check", "DATA", "--fast"],
+        ["check", "DATA", "--fast", "--json"],
+    ],
 )
 def test_a_closed_pipe_is_no_error(tiny_folder, argv):
     reading, writing = os.pipe()
