@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 
 $(VENV)/.installed-dev: pyproject.toml requirements-dev.txt
 	$(make-venv)
-	@echo "Installing into $(VENV): DEV_GB GB on disk, some minutes the first time"
+	@echo "Installing into $(VENV): 2.9 GB on disk, some minutes the first time"
 	$(PIP) install --quiet -r requirements-dev.txt
 	@touch $(VENV)/.installed $@
 
