@@ -1,6 +1,6 @@
 """Holds out each domain in turn, for all methods, and prints the tables.
 
-python tuning/leave_one_out.py --methods aggregate dmg --seeds 0 1 2
+dmg-tf sweep --methods aggregate dmg --seeds 0 1 2
 """
 
 import pathlib
@@ -8,7 +8,7 @@ import sys
 
 from dmg_tf.config import add_config_flags
 from dmg_tf.console.bar import print_error
-from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.errors import UserError
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.paper.tables import write_tables
@@ -58,9 +58,8 @@ def make_parser() -> OneLineParser:
         action="store_true",
         help="show the paper's own rows too (PACS and DomainNet)",
     )
-    add_config_flags(
-        parser.add_argument_group("every run, as for train.py"), SWEPT
-    )
+    every = f"every run, as for {command('train')}"
+    add_config_flags(parser.add_argument_group(every), SWEPT)
     return parser
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dmg_tf.config import RunConfig, args_from_config
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_json, write_text
 from dmg_tf.runs.folder import read_results
@@ -132,13 +133,13 @@ def command_of(search: Search, row: Row, run: dict[str, Any]) -> list[str]:
         epochs=run["epochs"] if search.tuner == "hyperband" else epochs,
         output=str(search.folder / "best"),
     )
-    # What was searched is said even where it is what train.py does anyway.
+    # What was searched is said even where it is what a run does anyway.
     said = [
         f"{flag_of(name)}={value}"
         for name, value in row.values.items()
         if value == getattr(RunConfig, name)
     ]
-    return ["python", "train.py", *args_from_config(config), *said]
+    return [*command("train").split(), *args_from_config(config), *said]
 
 
 def write_results(search: Search, rows: Sequence[Row]) -> None:
