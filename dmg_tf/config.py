@@ -191,6 +191,13 @@ class RunConfig:
         names=lambda: ("pooled", "balanced"),
         group="training",
     )
+    validate_every: int | None = setting(
+        "steps between validations; the run then ends with a whole number of "
+        "these (default: an epoch's)",
+        at_least=1,
+        metavar="STEPS",
+        group="training",
+    )
     track_target: bool = setting(
         "score the target after each epoch too, to see what an oracle would "
         "have selected; it has no part in any choice",

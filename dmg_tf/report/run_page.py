@@ -16,7 +16,7 @@ from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.samples import choose
 from dmg_tf.report.text import rule_name
-from dmg_tf.runs.folder import read_results
+from dmg_tf.runs.folder import REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.predictions import (
     FILE_NAME,
@@ -24,8 +24,6 @@ from dmg_tf.runs.predictions import (
     ScoredSplit,
     read_predictions,
 )
-
-REPORT_NAME = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)
