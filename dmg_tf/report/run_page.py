@@ -11,6 +11,7 @@ from dmg_tf.errors import UserError
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
+from dmg_tf.registry import METHODS
 from dmg_tf.report import sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
@@ -137,7 +138,11 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             _remarks(results),
             panel(
                 "Training",
-                sections.curves(run.history, selected["epoch"]),
+                sections.curves(
+                    run.history,
+                    selected["epoch"],
+                    METHODS[config["method"]].metrics,
+                ),
                 wide=True,
                 note=f"Epoch {selected['epoch']} was selected by source "
                 f"validation ({rule_name(selected['rule'])}), the first of "

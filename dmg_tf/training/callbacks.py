@@ -101,7 +101,11 @@ def _load_callback(name: str) -> keras.callbacks.Callback:
         make = getattr(importlib.import_module(module), factory)
     except (ImportError, AttributeError) as error:
         raise UserError(f"--callback {name}: {error}") from error
-    callback = make() if callable(make) else make
+    if not callable(make):
+        raise UserError(
+            f"--callback {name} must be a function, got {type(make).__name__}"
+        )
+    callback = make()
     if not isinstance(callback, keras.callbacks.Callback):
         raise UserError(
             f"--callback {name} must return a keras.callbacks.Callback, got "
