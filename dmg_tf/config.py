@@ -318,6 +318,11 @@ class RunConfig:
                 "in a folder that all of them share, or --cache none"
             )
 
+    @property
+    def by_domain(self) -> bool:
+        """Whether every batch must have equally many images of each source."""
+        return METHODS[self.method].batches is Batches.BY_DOMAIN
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain values, ready for `json.dump`: the method's own too."""
         general = {name: getattr(self, name) for name in GENERAL}

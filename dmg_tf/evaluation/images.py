@@ -28,9 +28,7 @@ from dmg_tf.data.streams.training import (
 )
 from dmg_tf.devices.devices import Devices
 from dmg_tf.errors import UserError
-from dmg_tf.methods.source_images import Split
-from dmg_tf.methods.spec import Batches
-from dmg_tf.registry import DATASETS, METHODS
+from dmg_tf.registry import DATASETS
 
 # An unreadable image is most likely among the batches that were being made.
 _STEPS_AHEAD = 4
@@ -83,7 +81,6 @@ class RunImages:
         """
         config, data = self.config, self.data
         num_domains = len(data.source_domains)
-        by_domain = METHODS[config.method].batches is Batches.BY_DOMAIN
         # The workers of a service can't see what this process keeps.
         seen = config.cache == "disk" or not config.data_service
         return TrainingStream(
@@ -92,7 +89,7 @@ class RunImages:
             devices.even_batch(
                 config.batch_size,
                 len(data.train),
-                num_domains if by_domain else 1,
+                num_domains if config.by_domain else 1,
             ),
             config.seed,
             config.sampling,
@@ -161,7 +158,7 @@ class SourceStreams:
 
     def __init__(
         self,
-        splits: Mapping[Split, Examples],
+        splits: Mapping[str, Examples],
         stream: Callable[[Examples], tf.data.Dataset],
         model,
     ):
@@ -173,12 +170,12 @@ class SourceStreams:
             autograph=False,
         )
 
-    def batches(self, split: Split) -> tf.data.Dataset:
+    def batches(self, split: str) -> tf.data.Dataset:
         """Returns all images of a split once; see `SourceImages`."""
         return self._stream(self._splits[split])
 
     def features(
-        self, split: Split
+        self, split: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields features, labels and domain ids; see `SourceImages`."""
         for inputs, labels in self.batches(split):

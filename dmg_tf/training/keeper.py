@@ -60,14 +60,13 @@ class EpochKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
+        rate = float(self._schedule(epoch * self._length.period))
         row = self._keep(
+            self._length.epoch_after(epoch + 1),
             {
-                "epoch": self._length.epoch_after(epoch + 1),
-                "learning_rate": float(
-                    self._schedule(epoch * self._length.period)
-                ),
+                "learning_rate": rate,
                 **{name: float(value) for name, value in logs.items()},
-            }
+            },
         )
         logs.update(row)  # for the callbacks behind this one
         if self._devices.chief:
@@ -81,8 +80,8 @@ class EpochKeeper(keras.callbacks.Callback):
 
     def keep_untrained(self) -> None:
         """Validates a model that takes no step, and keeps it."""
-        row = {"epoch": 0, "learning_rate": float(self._schedule(0))}
-        self.on_row(self._keep(row))
+        rate = float(self._schedule(0))
+        self.on_row(self._keep(0, {"learning_rate": rate}))
 
     def finish(self) -> None:
         """Makes and keeps the model of a method that selects the last."""
@@ -93,10 +92,10 @@ class EpochKeeper(keras.callbacks.Callback):
             self.selection.final = self._scored({})
             self._save_model()
 
-    def _keep(self, start: Mapping[str, float]) -> dict:
+    def _keep(self, epoch: float, numbers: Mapping[str, float]) -> dict:
         """Validates, keeps the model if it is the best; returns the row."""
         with self.model.scored_weights():
-            row = self._scored(start)
+            row = {"epoch": epoch, **self._scored(numbers)}
             self.selection.history.append(row)
             if self.selection.saves(row):
                 self._save_model()
@@ -106,23 +105,22 @@ class EpochKeeper(keras.callbacks.Callback):
             write_text(self._folder.history, history)
         return row
 
-    def _scored(self, start: Mapping[str, float]) -> dict:
-        """Returns a row with the scores of the model as it is."""
+    def _scored(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Adds the scores of the model as it is to what is known of it."""
         self.model.before_validation(self._sources)
         columns = self.selection.columns
         scores = [0.0] * len(columns)
         if self._devices.chief:
             scores = self.selection.scores()
         row = {
-            **start,
+            **numbers,
             **dict(zip(columns, scores, strict=True)),
             "seconds": self._timer.seconds,
             "images_per_second": self._timer.images_per_second,
         }
-        epoch = row.pop("epoch", None)
-        numbers = self._devices.from_chief(list(row.values()))
-        row = dict(zip(row, numbers, strict=True))
-        return row if epoch is None else {"epoch": epoch, **row}
+        # Of several machines only the chief has scored it.
+        values = self._devices.from_chief(list(row.values()))
+        return dict(zip(row, values, strict=True))
 
     def _save_model(self) -> None:
         if self._devices.chief:

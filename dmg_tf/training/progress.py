@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import keras
 
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.methods.spec import Batches
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.training.length import Length
 from dmg_tf.training.selection import VALIDATION
@@ -88,7 +87,7 @@ def print_plan(setup: Setup, done: int) -> None:
     for line in model.describe():
         print_error(line)
     batch_size, replicas = setup.stream.batch_size, setup.devices.replicas
-    if model.spec.batches is Batches.BY_DOMAIN:
+    if config.by_domain:
         print_error(
             f"{batch_size} images a batch, "
             f"{batch_size // len(data.source_domains)} of each source"
