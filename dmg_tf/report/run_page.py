@@ -12,12 +12,13 @@ from dmg_tf.errors import UserError
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
+from dmg_tf.registry import METHODS
 from dmg_tf.report import sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.samples import choose
 from dmg_tf.report.text import rule_name
-from dmg_tf.runs.folder import read_results
+from dmg_tf.runs.folder import REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.predictions import (
     FILE_NAME,
@@ -25,8 +26,6 @@ from dmg_tf.runs.predictions import (
     ScoredSplit,
     read_predictions,
 )
-
-REPORT_NAME = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +139,11 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             _remarks(results),
             panel(
                 "Training",
-                sections.curves(run.history, selected["epoch"]),
+                sections.curves(
+                    run.history,
+                    selected["epoch"],
+                    METHODS[config["method"]].metrics,
+                ),
                 wide=True,
                 note=f"Epoch {selected['epoch']} was selected by source "
                 f"validation ({rule_name(selected['rule'])}), the first of "

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmg_tf.html.curves import Curve, chart
@@ -133,24 +133,31 @@ def accuracy(results: dict[str, Any]) -> Markup:
     )
 
 
-def curves(history: Sequence[dict], selected: int) -> Markup:
-    """Returns loss, overlap and accuracy by epoch."""
+def curves(
+    history: Sequence[dict], selected: float, metrics: Mapping[str, str]
+) -> Markup:
+    """Returns loss, accuracy and the method's own metrics by epoch.
+
+    Args:
+        history: Its rows.
+        selected: The epoch that is kept.
+        metrics: {column: title} of what the method reports.
+    """
     epochs = [row["epoch"] for row in history]
 
     def curve(column, name, colour, thin=False):
         return Curve(name, [row[column] for row in history], colour, thin)
 
+    # A model that took no step has no loss.
     known = history[0]
     loss = [
         curve(column, column.replace("_", " "), colour, thin=colour > 0)
         for colour, column in enumerate(("loss", "cross_entropy"))
         if column in known
     ]
-    penalties = [
-        curve(column, name, 2 + i)
-        for i, (column, name) in enumerate(
-            (("siou", "sIoU"), ("sparsity", "sparsity"))
-        )
+    own = [
+        curve(column, title, 2 + i)
+        for i, (column, title) in enumerate(metrics.items())
         if column in known
     ]
     validation = [
@@ -158,22 +165,18 @@ def curves(history: Sequence[dict], selected: int) -> Markup:
         for name in known
         if name.startswith("validation_")
     ]
-    accuracies = [
-        curve("accuracy", "training", 1),
-        curve(f"validation_{OVERALL}", "validation, mean", 0),
-    ]
+    accuracies = [curve(f"validation_{OVERALL}", "validation, mean", 0)]
+    if "accuracy" in known:
+        accuracies.insert(0, curve("accuracy", "training", 1))
     for i, domain in enumerate(d for d in validation if d != OVERALL):
         accuracies.append(
             curve(f"validation_{domain}", domain, 3 + i, thin=True)
         )
-    charts = [
-        chart("Accuracy", epochs, accuracies, selected, percent=True),
-        chart("Loss", epochs, loss, selected),
-    ]
-    if penalties:
-        charts.append(
-            chart("Penalty on the masks", epochs, penalties, selected)
-        )
+    charts = [chart("Accuracy", epochs, accuracies, selected, percent=True)]
+    if loss:
+        charts.append(chart("Loss", epochs, loss, selected))
+    if own:
+        charts.append(chart("What the method adds", epochs, own, selected))
     return join(tag("div", charts, class_="charts"), _epochs(history))
 
 
