@@ -44,7 +44,7 @@ smoke: setup
 	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/*/sketch --csv runs/smoke/predictions.csv
 	$(BIN)/python -m dmg_tf.data.check runs/smoke/images/* --fast
 
-# The tables of benchmarks/README.md. PACS is read from DATA where it is given;
+# The tables of docs/benchmarks.md. PACS is read from DATA where it is given;
 # TORCH is a Python that has PyTorch and torchvision, to compare with.
 benchmark: setup
 	$(BIN)/python -m benchmarks.train_step $(TORCH_FLAG)
