@@ -9,6 +9,7 @@ import pytest
 
 from dmg_tf.commands.main import COMMANDS
 from dmg_tf.config import config_from_args, method_of
+from dmg_tf.errors import UserError
 from tests.conftest import ROOT
 
 PAGES = sorted(
@@ -98,7 +99,7 @@ def parsed(words):
         module.make_parser().parse_args(argv)
 
 
-@pytest.mark.parametrize("words", documented())
+@pytest.mark.parametrize("words", list(documented()))
 def test_commands_parse(words):
     parsed(words)
 
@@ -127,7 +128,7 @@ def test_commands_are_found_where_scripts_hide_them():
     ],
 )
 def test_what_is_no_command_does_not_parse(words):
-    with pytest.raises((SystemExit, ValueError)):
+    with pytest.raises((SystemExit, UserError)):
         parsed(words)
 
 
