@@ -258,7 +258,7 @@ def searchable(*settings: type) -> dict[str, Axis]:
 
 
 # The columns of `rows_of`.
-COLUMNS = ("flag", "what it is", "default", "range", "a search tries")
+COLUMNS = ("flag", "what it is", "default", "range", "in a search")
 
 
 def rows_of(settings: type) -> list[tuple[str, ...]]:
@@ -291,15 +291,14 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _search_text(axis: Axis) -> str:
+    """Returns the flag that takes its values, and what a search tries."""
     values = axis.setting.search
     if values is None:
-        return f"what {axis.flag} says"
+        return axis.flag
     if isinstance(values, LogRange):
-        return f"{values.low:g}..{values.high:g}"
-    return " ".join(
-        f"{value:g}" if isinstance(value, float) else str(value)
-        for value in values
-    )
+        return f"{axis.flag} {values.low:g}..{values.high:g}"
+    words = (f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+    return " ".join([axis.flag, *words])
 
 
 def _range_text(facts: Setting) -> str:

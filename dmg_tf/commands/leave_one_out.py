@@ -53,7 +53,10 @@ def make_parser(methods: Sequence[str] | None = None) -> OneLineParser:
         f"{', '.join(shorthands())} (default: {' '.join(usual)})",
     )
     sweep.add_argument(
-        "--backbones", nargs="+", default=[RunConfig.backbone], metavar="BACKBONE"
+        "--backbones",
+        nargs="+",
+        default=[RunConfig.backbone],
+        metavar="BACKBONE",
     )
     sweep.add_argument(
         "--seeds", nargs="+", type=int, default=[RunConfig.seed], metavar="SEED"

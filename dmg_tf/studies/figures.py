@@ -38,4 +38,4 @@ def write_figure(
 def as_drawn(text: str) -> str:
     """Returns text as Matplotlib shows it: names as they are, λ_O set."""
     text = text.replace("$", r"\$")
-    return re.sub(r"λ_(\w)", r"$\\lambda_\1$", text)
+    return re.sub(r"λ_(\w)\b", r"$\\lambda_\1$", text)

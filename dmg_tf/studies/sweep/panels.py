@@ -162,7 +162,9 @@ def masks(runs: Sequence[Run]) -> Markup | None:
             sites = list(next(iter(by_target.values()))[0]["mask_iou"])
             rows = {
                 target: [
-                    statistics.fmean(value(results, site) for results in several)
+                    statistics.fmean(
+                        value(results, site) for results in several
+                    )
                     for site in sites
                 ]
                 for target, several in by_target.items()
