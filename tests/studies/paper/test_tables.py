@@ -198,6 +198,17 @@ def test_a_method_that_is_not_installed(tmp_path):
     assert [row.label for row in rows] == ["DMG", "elsewhere"]
 
 
+def test_runs_of_version_0_1(folder):
+    """Their settings had the options of all methods."""
+    before = tables_of(folder)[0]
+    for path in folder.glob("?0*/results.json"):
+        results = json.loads(path.read_text())
+        options = {"siou_weight": 0.1, "mask_sites": None, "meta_steps": 5}
+        results["config"] = {**options, **results["config"]}
+        path.write_text(json.dumps(results))
+    assert tables_of(folder)[0] == before
+
+
 def test_an_unknown_setting_names_the_file(folder):
     path = folder / "a0dmg" / "results.json"
     results = json.loads(path.read_text())
