@@ -55,7 +55,8 @@ def _stream(cache, paths, image_size, batch_size, folder):
     from dmg_tf.backbones.blocks import IMAGENET_MEAN, IMAGENET_STD
     from dmg_tf.data.examples import Examples
     from dmg_tf.data.streams.cache import make_cache
-    from dmg_tf.data.streams.training import ImageSpec, TrainingStream
+    from dmg_tf.data.streams.evaluation import ImageSpec
+    from dmg_tf.data.streams.training import TrainingStream
 
     examples = Examples.make(paths, np.zeros(len(paths), np.int32), 0)
     images = make_cache(cache, image_size, folder)
@@ -105,7 +106,7 @@ def main(args) -> None:
     from dmg_tf.registry import DATASETS
 
     dataset = detect_dataset("auto", args.data)
-    examples = DATASETS[dataset](args.data, args.target).train
+    examples = DATASETS[dataset].load(args.data, args.target).train
     options = {
         "paths": examples.paths[:: max(1, len(examples) // args.images)],
         "image_size": args.image_size,

@@ -1,4 +1,4 @@
-"""What a run is made of: one frozen dataclass, checks, flags, JSON.
+"""What a run is made of: one frozen dataclass, its checks, its JSON.
 
 Every setting is a flag of `dmg-tf train`; those of a method are its own
 (`dmg_tf.methods`). A setting that is None takes its value from the method or
@@ -6,11 +6,10 @@ from the dataset's preset (Sec. 7.5); `resolve` fills them in and checks all of
 them, before TensorFlow is loaded and before anything is written.
 """
 
-import argparse
 import dataclasses
 import json
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dmg_tf.backbones
@@ -21,47 +20,10 @@ from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
-from dmg_tf.settings import flag_of, names_of, setting
+from dmg_tf.settings import names_of, setting
 
-_PACS = {
-    "epochs": 50,
-    "batch_size": 64,
-    "image_size": 224,
-    "learning_rate": 1e-4,
-    "weight_decay": 1e-5,
-    "schedule": "exponential",
-    "classifier_init": "pytorch",
-}
-# Sec. 7.5 gives PACS and DomainNet. A folder of one's own is taken for PACS'
-# like; `shapes` is learned from nothing, which needs a larger step.
-PRESETS: dict[str, dict[str, Any]] = {
-    "pacs": _PACS,
-    "folder": _PACS,
-    "domainnet": {
-        **_PACS,
-        "weight_decay": 0.0,
-        "schedule": "inverse",
-        "classifier_init": "normal",
-    },
-    "shapes": {
-        **_PACS,
-        "epochs": 15,
-        "image_size": 64,
-        "learning_rate": 1e-3,
-    },
-}
-# What neither a method nor a preset says.
-_ELSE = {"optimizer": "adam", "sampling": "pooled"}
-
-# The headings of `--help`, in order.
-GROUPS = {
-    "data": "data",
-    "model": "model",
-    "images": "images",
-    "training": "training",
-    "machine": "machine",
-    "run": "the run and its folder",
-}
+# What neither a method nor a dataset's preset says.
+DEFAULTS = {"optimizer": "adam", "sampling": "pooled"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -245,11 +207,14 @@ class RunConfig:
         Raises:
             UserError: If a name is unknown.
         """
-        if changes.get("method", self.method) != self.method:
-            mine = names_of(METHODS[self.method].options)
-            kept = {k: v for k, v in self.to_json().items() if k not in mine}
-            return RunConfig.from_json({**kept, **changes})
-        return RunConfig.from_json({**self.to_json(), **changes})
+        method = METHODS.check(changes.get("method", self.method))
+        general = {name: getattr(self, name) for name in GENERAL}
+        options = {}
+        if method == self.method:
+            options = dataclasses.asdict(self.options)
+        for name, value in changes.items():
+            (general if name in GENERAL else options)[name] = value
+        return RunConfig(**general, options=options)
 
     def resolve(self, dataset: str) -> "RunConfig":
         """Fills in what method and dataset say, the output folder, and checks.
@@ -267,14 +232,14 @@ class RunConfig:
         METHODS.check(self.method)
         method = METHODS[self.method]
         filled = {"dataset": dataset}
-        preset = {**_ELSE, **PRESETS[dataset], **method.defaults}
+        preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
             if getattr(self, name) is None:
                 filled[name] = value
         if self.weights == "auto":
-            filled["weights"] = "none" if dataset == "shapes" else "imagenet"
+            filled["weights"] = DATASETS[dataset].weights
         if self.output is None:
             filled["output"] = str(
                 pathlib.Path("runs")
@@ -338,9 +303,7 @@ class RunConfig:
             elif owners_of(name):
                 raise no_option(name, method, METHODS[method].options)
             else:
-                raise unknown_name(
-                    "setting in config.json", name, (*GENERAL, *own)
-                )
+                raise unknown_name("setting", name, (*GENERAL, *own))
         return settings.from_plain(cls, {**general, "options": options})
 
     @classmethod
@@ -370,122 +333,3 @@ def _recorded_by_all() -> frozenset[str]:
         for method in METHODS.names()
         for name in METHODS[method].recorded_by_all
     )
-
-
-def method_of(argv: Sequence[str]) -> str:
-    """Returns the method that a command line names, before it is parsed.
-
-    What is no method's name is left for `RunConfig.check`; the default stands
-    in for it.
-    """
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--method", default=RunConfig.method)
-    try:
-        found = parser.parse_known_args(list(argv))[0].method
-    except argparse.ArgumentError:  # "--method" without a name behind it
-        found = RunConfig.method
-    return found if found in METHODS.names() else RunConfig.method
-
-
-def add_config_flags(
-    parser: argparse.ArgumentParser,
-    method: str | None = None,
-    leave_out: Collection[str] = (),
-) -> None:
-    """Adds a flag for every setting, in groups, and for a method's own.
-
-    Args:
-        parser: Where to add them.
-        method: Whose options to add; those of other methods are refused by
-            name. None adds no method's.
-        leave_out: Names of settings that get no flag.
-    """
-    groups = {
-        name: parser.add_argument_group(title) for name, title in GROUPS.items()
-    }
-    settings.add_flags(parser, RunConfig, leave_out, _default_texts(), groups)
-    if method is None:
-        return
-    options = METHODS[method].options
-    if names_of(options):
-        settings.add_flags(
-            parser.add_argument_group(f"options of {method}"), options
-        )
-    add_refusals(parser, [method])
-
-
-def add_refusals(
-    parser: argparse.ArgumentParser, methods: Sequence[str]
-) -> None:
-    """Makes a parser refuse options that none of some methods has, by name.
-
-    Args:
-        parser: Has the methods' own options.
-        methods: Names in `METHODS`.
-    """
-    mine = {
-        option
-        for method in methods
-        for option in names_of(METHODS[method].options)
-    }
-    others = {
-        option: owners_of(option)
-        for method in METHODS.names()
-        for option in names_of(METHODS[method].options)
-        if option not in mine
-    }
-    for option, owners in others.items():
-        parser.add_argument(
-            flag_of(option),
-            action=settings.OfAnother,
-            owners=owners,
-            here=" or ".join(methods),
-            default=argparse.SUPPRESS,
-        )
-
-
-def _default_texts() -> dict[str, str]:
-    """Returns {setting: what it is unless given}, where that depends."""
-    texts = dict(_ELSE)
-    for name in names_of(RunConfig):
-        by_value: dict[Any, list[str]] = {}
-        for dataset, preset in PRESETS.items():
-            if name in preset:
-                by_value.setdefault(preset[name], []).append(dataset)
-        if by_value:
-            usual = max(by_value, key=lambda value: len(by_value[value]))
-            others = [
-                f"{', '.join(datasets)} {value}"
-                for value, datasets in by_value.items()
-                if value != usual
-            ]
-            texts[name] = "; ".join([str(usual), *others])
-    return texts
-
-
-def args_from_config(config: RunConfig) -> list[str]:
-    """Returns the flags of `dmg-tf train` that stand for a config.
-
-    What has its default is left out, so the list is what one would type.
-    """
-    return [
-        *settings.flags_of(config),
-        *settings.flags_of(config.options),
-    ]
-
-
-def config_from_args(args: argparse.Namespace) -> RunConfig:
-    """Makes the config from parsed flags; names and ranges are checked.
-
-    Raises:
-        UserError: If a name is unknown or a number out of range.
-    """
-    method = args.method
-    if method not in METHODS.names():
-        raise unknown_name("--method", method, METHODS.names())
-    values = {name: getattr(args, name) for name in GENERAL}
-    for name in names_of(METHODS[method].options):
-        values[name] = getattr(args, name)
-    config = RunConfig.from_json(values)
-    config.check()
-    return config

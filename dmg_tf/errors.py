@@ -1,6 +1,7 @@
 """The exceptions for what a user can mend."""
 
 import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -20,7 +21,7 @@ class WorkerLost(UserError):
     exit_code = 75  # "try again" in sysexits.h
 
 
-def unknown_name(kind: str, name: str, known) -> UserError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Returns the error for a name that is not among the known ones.
 
     Args:

@@ -13,7 +13,8 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.data import detect_dataset
 from dmg_tf.data.examples import DomainData
-from dmg_tf.data.streams.training import TrainingStream, evaluation_dataset
+from dmg_tf.data.streams.evaluation import evaluation_dataset
+from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.machines import (
     as_worker,
     check_same_epoch,

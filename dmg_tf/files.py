@@ -1,4 +1,4 @@
-"""Writing the run folder: whole files or none, clear words on a full disk."""
+"""Writing whole files and folders or none, and clear words on a full disk."""
 
 import contextlib
 import errno
@@ -7,13 +7,14 @@ import os
 import pathlib
 import shutil
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from dmg_tf.errors import UserError
 
 
 @contextlib.contextmanager
-def writing(place: str | pathlib.Path):
+def writing(path: str | pathlib.Path) -> Iterator[None]:
     """Turns a failure to write into one line that says what and why.
 
     Raises:
@@ -22,16 +23,16 @@ def writing(place: str | pathlib.Path):
     try:
         yield
     except _write_errors() as error:
-        raise UserError(f"cannot write {place}: {_reason(error)}") from error
+        raise UserError(f"cannot write {path}: {_reason(error)}") from error
     except RuntimeError as error:
         # HDF5 wraps what the system said in an exception of its own.
         if "write" not in str(error).lower():
             raise
-        raise UserError(f"cannot write {place}: {_reason(error)}") from error
+        raise UserError(f"cannot write {path}: {_reason(error)}") from error
 
 
 def _write_errors() -> tuple[type[Exception], ...]:
-    # Who has not loaded TensorFlow meets none of its errors.
+    # Where TensorFlow is not loaded, none of its errors can come.
     tf = sys.modules.get("tensorflow")
     return (OSError, tf.errors.OpError) if tf else (OSError,)
 
@@ -45,18 +46,90 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path):
+def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary name to write to, then moves it over `path`.
 
-    The temporary file keeps the suffix, which some writers insist on.
+    The temporary file keeps the suffix, which some writers insist on. Errors
+    are the system's; `replacing` puts them in words.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = _aside(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """As `whole_file`, for callers that have no words of their own.
+
+    Raises:
+        UserError: If the file can't be written.
+    """
+    with writing(path), whole_file(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def open_replacing(path: str | pathlib.Path) -> Iterator[BinaryIO]:
+    """Gives a file to write bytes to, which then takes the place of `path`.
+
+    What goes wrong meanwhile is passed on as it is, as it need not be the
+    file's fault. A link stays one.
+
+    Raises:
+        UserError: If the file can't be opened or moved.
+    """
+    real = pathlib.Path(os.path.realpath(path))
+    temporary = _aside(real)
     with writing(path):
+        file = open(temporary, "wb")
+    try:
+        with file:
+            yield file
+        with writing(path):
+            os.replace(temporary, real)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a temporary name for a folder, then moves it to `path`.
+
+    Where another process did the same meanwhile, its folder stays. Errors are
+    the system's.
+    """
+    temporary = _aside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
         try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            os.rename(temporary, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        remove_folder(temporary)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """As `whole_folder`, but what is at `path` makes room.
+
+    Raises:
+        UserError: If the folder can't be written.
+    """
+    with writing(path), whole_folder(path) as temporary:
+        yield temporary
+        remove_folder(path)
+
+
+def _aside(path: pathlib.Path) -> pathlib.Path:
+    # A sibling, as moving is atomic within one disk only. Its name is drawn:
+    # machines that share a disk may have processes of the same number.
+    return path.with_name(f".{os.urandom(6).hex()}-{path.name}")
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

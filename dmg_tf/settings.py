@@ -188,11 +188,34 @@ def check(values: Any) -> None:
         if value is None:
             continue
         facts = field.metadata["setting"]
+        _check_type(field, value)
         if facts.names and value not in facts.names():
             raise unknown_name(flag_of(name), value, facts.names())
         _check_range(name, facts, value)
         if facts.check:
             facts.check(value)
+
+
+_IN_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+}
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    """Raises UserError for a value of another type, as a file may hold it."""
+    kind, many = type_of(field)
+    right = (int, float) if kind is float else kind
+    each = value if many and isinstance(value, tuple) else (value,)
+    if many != isinstance(value, tuple) or not all(
+        # To Python, true is a number too.
+        isinstance(one, right) and isinstance(one, bool) == (kind is bool)
+        for one in each
+    ):
+        words = f"a list, each {_IN_WORDS[kind]}" if many else _IN_WORDS[kind]
+        raise UserError(f"{flag_of(field.name)} must be {words}, got {value!r}")
 
 
 def _check_range(name: str, facts: Setting, value: Any) -> None:

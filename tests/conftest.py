@@ -73,8 +73,7 @@ def with_stub():
     # Devices are split before anything of the package starts TensorFlow.
     from dmg_tf.registry import BACKBONES
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._places, "stub", "tests.stubs:stub")
+    with BACKBONES.with_name("stub", "tests.stubs:STUB_SPEC"):
         yield
 
 

@@ -8,8 +8,11 @@ from dmg_tf.backbones.blocks import (
     classifier,
     uniform_by_fan_in,
 )
+from dmg_tf.backbones.spec import BackboneSpec
 
-STUB = "tests.stubs:stub"
+# Where the registry finds the stub.
+STUB = "tests.stubs:STUB_SPEC"
+STUB_SPEC = BackboneSpec(title="stub", make="tests.stubs:stub")
 
 
 def stub(spec):

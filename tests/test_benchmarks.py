@@ -89,7 +89,7 @@ def test_startup_counts_every_stage(tiny_folder, tmp_path):
 
 
 def test_the_imitation_has_what_domainnet_has(tmp_path):
-    from dmg_tf.data.datasets.lists import load_domainnet
+    from dmg_tf.data.datasets.domainnet import load as load_domainnet
 
     startup.imitation(tmp_path, 6000)
     data = load_domainnet(str(tmp_path), "sketch")

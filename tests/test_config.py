@@ -2,21 +2,23 @@ import json
 
 import pytest
 
-from dmg_tf.config import (
-    PRESETS,
-    RunConfig,
+from dmg_tf.config import GENERAL, RunConfig
+from dmg_tf.console.parser import OneLineParser
+from dmg_tf.errors import UserError
+from dmg_tf.flags import (
+    add_config_file,
     add_config_flags,
     args_from_config,
     config_from_args,
+    method_of,
 )
-from dmg_tf.console.parser import OneLineParser
-from dmg_tf.errors import UserError
-from dmg_tf.registry import DATASETS
+from dmg_tf.registry import METHODS
+from dmg_tf.settings import names_of
 
 
 def parsed(*argv):
     parser = OneLineParser()
-    add_config_flags(parser)
+    add_config_flags(parser, method_of(argv))
     return config_from_args(parser.parse_args(argv))
 
 
@@ -28,13 +30,12 @@ def test_presets_are_the_papers():
         224,
     )
     assert config.optimizer == "adam" and config.learning_rate == 1e-4
-    assert config.resolved_mask_learning_rate == 1e-4
     assert config.schedule == "exponential" and config.weight_decay == 1e-5
-    assert config.siou_weight == 0.1 and config.weights == "imagenet"
+    assert config.options.siou_weight == 0.1 and config.weights == "imagenet"
+    assert config.options.mask_learning_rate is None  # the network's
     config = parsed("--target", "sketch").resolve("domainnet")
     assert config.schedule == "inverse" and config.weight_decay == 0
     assert config.classifier_init == "normal"
-    assert set(PRESETS) == set(DATASETS.names())
 
 
 def test_flags_win_over_presets():
@@ -45,7 +46,8 @@ def test_flags_win_over_presets():
     ).resolve("shapes")
     assert config.sources == ("b", "c") and config.epochs == 3
     assert config.weight_decay == 0 and config.jit and config.output == "here"
-    assert config.mask_sites == ("fc",) and config.siou_weight == 1e-3
+    assert config.options.mask_sites == ("fc",)
+    assert config.options.siou_weight == 1e-3
     assert config.weights == "none"
 
 
@@ -90,12 +92,16 @@ def test_errors(flags, match):
         ([], "required: --target"),
         (["--target", "a", "--epochs", "many"], "invalid int value: 'many'"),
         (["--target", "a", "--lambda", "1"], "unrecognized arguments"),
+        (
+            ["--target", "a", "--meta-steps", "7"],
+            "--meta-steps is an option of metareg, not of dmg",
+        ),
     ],
 )
 def test_parser_errors_are_one_line(flags, words, capsys):
     with pytest.raises(SystemExit) as caught:
         parser = OneLineParser()
-        add_config_flags(parser)
+        add_config_flags(parser, "dmg")
         parser.parse_args(flags)
     assert caught.value.code == 2
     printed = capsys.readouterr().err
@@ -136,3 +142,131 @@ def test_reading_a_run_folder(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="is not a run folder"):
         RunConfig.read(tmp_path)
+
+
+def test_a_method_has_its_own_flags():
+    config = parsed("--target", "a", "--method", "metareg", "--meta-steps", "7")
+    assert config.options.meta_steps == 7
+    assert "--meta-steps=7" in args_from_config(config)
+    assert not hasattr(config.options, "siou_weight")
+
+
+@pytest.mark.parametrize(
+    "argv,method",
+    [
+        ([], "dmg"),
+        (["--method", "metareg"], "metareg"),
+        (["--method=aggregate", "--epochs", "x"], "aggregate"),
+        (["--method"], "dmg"),
+        (["--method", "dgm"], "dmg"),
+    ],
+)
+def test_the_method_is_read_first(argv, method):
+    assert method_of(argv) == method
+
+
+def test_another_method_brings_its_own_options():
+    config = RunConfig(target="a", options={"siou_weight": 3.0})
+    other = config.replace(method="metareg", meta_steps=2, seed=4)
+    assert other.options.meta_steps == 2 and other.seed == 4
+    assert other.replace(method="dmg").options.siou_weight == 0.1
+    assert config.replace(siou_weight=1.0).options.siou_weight == 1.0
+    with pytest.raises(UserError, match="is an option of dmg, not of metareg"):
+        other.replace(siou_weight=1.0)
+
+
+def test_options_of_another_method_are_refused_with_their_owner():
+    with pytest.raises(UserError, match="is an option of dmg, not of aggreg"):
+        RunConfig(target="a", method="aggregate", options={"siou_weight": 1})
+    with pytest.raises(UserError, match="Did you mean 'siou_weight'"):
+        RunConfig(target="a", options={"siou_weigth": 1})
+    with pytest.raises(ValueError, match="must be a dict or Options"):
+        RunConfig(target="a", options=3)
+
+
+def test_a_config_of_version_0_1_is_read():
+    """There every method wrote down the options of all."""
+    old = {
+        "target": "a",
+        "method": "aggregate",
+        "mask_sites": None,
+        "siou_weight": 3,
+        "siou_reduction": "mean",
+        "sparsity_weight": 0.0,
+        "meta_steps": 7,
+        "meta_learning_rate": 0.01,
+        "mask_learning_rate": None,
+    }
+    assert "siou_weight" not in RunConfig.from_json(old).to_json()
+    config = RunConfig.from_json({**old, "method": "metareg"})
+    assert config.options.meta_steps == 7
+
+
+def test_no_name_is_both_a_setting_of_all_and_an_option():
+    for method in METHODS.names():
+        assert not set(names_of(METHODS[method].options)) & set(GENERAL)
+
+
+@pytest.mark.parametrize(
+    "values,words",
+    [
+        ({"epochs": "ten"}, "--epochs must be a whole number, got 'ten'"),
+        ({"epochs": True}, "--epochs must be a whole number, got True"),
+        ({"epochs": 1.5}, "--epochs must be a whole number, got 1.5"),
+        ({"learning_rate": "x"}, "--learning-rate must be a number"),
+        ({"sources": "b"}, "--sources must be a list, each a word"),
+        ({"sources": [1]}, "--sources must be a list, each a word"),
+        ({"jit": "yes"}, "--jit must be true or false"),
+        ({"siou_weight": None}, None),
+        ({"siou_weight": [1]}, "--siou-weight must be a number"),
+    ],
+)
+def test_values_of_a_wrong_type(values, words):
+    config = RunConfig.from_json({"target": "a", **values})
+    if words is None:
+        config.check()
+        return
+    with pytest.raises(UserError) as caught:
+        config.check()
+    assert str(caught.value).startswith(words)
+
+
+def from_file(path, text, *argv):
+    path.write_text(text)
+    argv = ["--config", str(path), *argv]
+    parser = OneLineParser()
+    add_config_flags(parser, method_of(argv))
+    add_config_file(parser, argv)
+    return config_from_args(parser.parse_args(argv))
+
+
+def test_settings_from_a_file(tmp_path):
+    text = "target: c\nmethod: metareg\nmeta_steps: 7\nepochs: 3\n"
+    config = from_file(tmp_path / "mine.yaml", text, "--epochs", "4")
+    assert (config.target, config.method, config.epochs) == ("c", "metareg", 4)
+    assert config.options.meta_steps == 7
+    other = from_file(tmp_path / "mine.yaml", text, "--method", "dmg")
+    assert other.method == "dmg" and other.options.siou_weight == 0.1
+    ran = RunConfig(target="a", sources=("b", "c"), jit=True)
+    ran = ran.resolve("folder")
+    text = json.dumps(ran.to_json())
+    assert from_file(tmp_path / "config.json", text) == ran
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("epohcs: 3", "unknown setting 'epohcs'.*Did you mean 'epochs'"),
+        ("epochs: [", "cannot read --config .*expected"),
+        ("just words", "holds no settings"),
+        ("epochs: many", "--epochs must be a whole number, got 'many'"),
+        ("epochs: -1", "--epochs must be at least 0, got -1"),
+        ("method: aggregate\nmixing: 1", "unknown setting 'mixing'"),
+    ],
+)
+def test_settings_from_a_wrong_file(tmp_path, text, words):
+    with pytest.raises(UserError, match=words) as caught:
+        from_file(tmp_path / "mine.yaml", text, "--target", "a")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="No such file"):
+        from_file(tmp_path / "gone", "", "--config", str(tmp_path / "no.json"))

@@ -4,7 +4,14 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.files import replacing, write_json, writing
+from dmg_tf.files import (
+    open_replacing,
+    replacing,
+    replacing_folder,
+    whole_folder,
+    write_json,
+    writing,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -16,6 +23,51 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         1 / 0  # noqa: B018
     assert path.read_text() == '{\n  "x": 1\n}\n'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_open_file_appears_when_all_is_written(tmp_path):
+    path, link = tmp_path / "a.bin", tmp_path / "link"
+    link.symlink_to(path)
+    with open_replacing(link) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole" and link.is_symlink()
+    # What fails meanwhile is no failure to write.
+    with pytest.raises(RuntimeError, match="write"), open_replacing(path):
+        raise RuntimeError("cannot write, says another")
+    assert path.read_bytes() == b"whole"
+    assert sorted(tmp_path.iterdir()) == [path, link]
+    missing = tmp_path / "none" / "a.bin"
+    with pytest.raises(UserError, match="cannot write .*none/a.bin: No such"):
+        with open_replacing(missing):
+            pass
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "folder"
+
+    def write(make, text):
+        with make(path) as temporary:
+            temporary.mkdir()
+            (temporary / text).touch()
+            if text == "fails":
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    def names():
+        assert list(path.parent.iterdir()) == [path]
+        return [child.name for child in path.iterdir()]
+
+    write(whole_folder, "first")
+    assert names() == ["first"]
+    write(whole_folder, "second")  # as if another process had been faster
+    assert names() == ["first"]
+    write(replacing_folder, "third")
+    assert names() == ["third"]
+    with pytest.raises(UserError, match="cannot write .*the disk is full"):
+        write(replacing_folder, "fails")
+    with pytest.raises(OSError, match="No space left"):
+        write(whole_folder, "fails")
+    assert names() == ["third"]
 
 
 @pytest.mark.parametrize(

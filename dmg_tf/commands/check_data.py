@@ -9,7 +9,7 @@ import os
 import sys
 
 from dmg_tf.console.parser import OneLineParser, program
-from dmg_tf.data.check.dataset import DATASETS, check_dataset
+from dmg_tf.data.check.dataset import check_dataset, readable_as
 from dmg_tf.data.check.text import print_report, printable
 from dmg_tf.errors import UserError
 
@@ -23,7 +23,7 @@ def make_parser() -> OneLineParser:
     parser.add_argument("root", metavar="DIR", help="a folder of domains")
     parser.add_argument(
         "--dataset",
-        choices=DATASETS,
+        choices=readable_as(),
         default="auto",
         help="how to read the folder; auto looks for official lists "
         "(default: auto)",

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     search = search_from_args(args)
     config = search.config
     # A wrong target would fail each trial; no image is opened here.
-    DATASETS[search.dataset](
+    DATASETS[search.dataset].load(
         config.data, config.target, config.sources, config.seed
     )
     load_tensorflow()

@@ -6,14 +6,10 @@ python train.py --data DIR --target DOMAIN
 
 import sys
 
-from dmg_tf.config import (
-    RunConfig,
-    add_config_flags,
-    config_from_args,
-    method_of,
-)
+from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.flags import add_config_flags, config_from_args, method_of
 
 
 def make_parser(method: str = RunConfig.method) -> OneLineParser:

@@ -24,18 +24,27 @@ class Bar:
 
     Args:
         title: What is being done.
-        total: How many units of work there are.
-        unit: Their name, e.g. "images".
+        total: How many units of work there are; None if that is not known.
+        unit: Their name, e.g. "images"; "bytes" are shown as MB, with speed.
         done: How many were done before, e.g. by a run that was killed.
     """
 
-    def __init__(self, title: str, total: int, unit: str, done: int = 0):
+    def __init__(self, title: str, total: int | None, unit: str, done: int = 0):
+        if unit == "bytes":
+            amount = (
+                rich.progress.DownloadColumn(),
+                rich.progress.TransferSpeedColumn(),
+            )
+        else:
+            amount = (
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TextColumn(unit),
+            )
         self._console = rich.console.Console(stderr=True)
         self._progress = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=None),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn(unit),
+            *amount,
             rich.progress.TimeElapsedColumn(),
             rich.progress.TextColumn("left"),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
@@ -70,12 +79,20 @@ class Bar:
         now = time.monotonic()
         if now - self._spoken >= _QUIET_SECONDS:
             self._spoken = now
-            worked = max(1, self._done - self._first)
-            left = (now - self._begin) / worked * (self._total - self._done)
-            print_error(
-                f"{self._title}: {self._done}/{self._total} {self._unit}, "
-                f"{_clock(left)} left"
-            )
+            print_error(f"{self._title}: {self._so_far(now - self._begin)}")
+
+    def _so_far(self, seconds: float) -> str:
+        """Returns what is done after so many seconds, and the time left."""
+        if self._unit == "bytes":
+            done, unit = f"{self._done / 1e6:.1f}", "MB"
+            total = f"{(self._total or 0) / 1e6:.1f}"
+        else:
+            done, unit, total = self._done, self._unit, self._total
+        if self._total is None:
+            return f"{done} {unit}"
+        worked = max(1, self._done - self._first)
+        left = seconds / worked * (self._total - self._done)
+        return f"{done}/{total} {unit}, {_clock(left)} left"
 
     def print(self, text: str) -> None:
         """Prints a line above the bar."""

@@ -5,10 +5,10 @@ import pathlib
 from dmg_tf.errors import UserError
 from dmg_tf.registry import DATASETS
 
-DATASETS.register("shapes", "dmg_tf.data.shapes.dataset:load")
-DATASETS.register("pacs", "dmg_tf.data.datasets.lists:load_pacs")
-DATASETS.register("domainnet", "dmg_tf.data.datasets.lists:load_domainnet")
-DATASETS.register("folder", "dmg_tf.data.datasets.folder:load")
+DATASETS.register("shapes", "dmg_tf.data.shapes.spec:SPEC")
+DATASETS.register("pacs", "dmg_tf.data.datasets.pacs:SPEC")
+DATASETS.register("domainnet", "dmg_tf.data.datasets.domainnet:SPEC")
+DATASETS.register("folder", "dmg_tf.data.datasets.folder:SPEC")
 
 
 def detect_dataset(dataset: str, root: str | None) -> str:
@@ -22,24 +22,44 @@ def detect_dataset(dataset: str, root: str | None) -> str:
         UserError: If folder and dataset do not go together, or it is missing.
     """
     if root is None:
-        if dataset not in ("auto", "shapes"):
-            raise UserError(f"--dataset {dataset} needs its folder: --data DIR")
-        return "shapes"
-    if dataset == "shapes":
+        return _without_folder(dataset)
+    if dataset != "auto" and DATASETS[dataset].built_in:
         raise UserError(
-            f"--dataset shapes is built in and takes no --data, got {root}"
+            f"--dataset {dataset} is built in and takes no --data, got {root}"
         )
+    folder = check_folder(root, "--data ")
+    if dataset != "auto":
+        return dataset
+    for name in DATASETS.names():
+        if DATASETS[name].recognises(folder):
+            return name
+    return next(name for name in DATASETS.names() if DATASETS[name].fallback)
+
+
+def check_folder(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
+    """Returns the path of a dataset's folder, if it is one.
+
+    Args:
+        root: The folder.
+        flag: What stands before it in the error.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
     folder = pathlib.Path(root)
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(
-            f"--data {root} {what}; expected a folder of domains, "
+            f"{flag}{root} {what}; expected a folder of domains, "
             "DIR/<domain>/<class>/<image>"
         )
-    if dataset != "auto":
-        return dataset
-    if any((folder / "splits").glob("*_train_kfold.txt")):
-        return "pacs"
-    if any(folder.glob("*_train.txt")):
-        return "domainnet"
-    return "folder"
+    return folder
+
+
+def _without_folder(dataset: str) -> str:
+    if dataset == "auto":
+        # The first one registered, which must not load the others.
+        return next(n for n in DATASETS.names() if DATASETS[n].built_in)
+    if not DATASETS[dataset].built_in:
+        raise UserError(f"--dataset {dataset} needs its folder: --data DIR")
+    return dataset

@@ -59,7 +59,6 @@ class DomainData:
     """What a run trains and is scored on.
 
     Attributes:
-        dataset: Name in `DATASETS`.
         class_names: Labels are indices into these.
         source_domains: Domain ids are indices into these.
         target_domain: The domain training never sees.
@@ -73,7 +72,6 @@ class DomainData:
             may lack some: DomainNet's painting learns from no `t-shirt`.
     """
 
-    dataset: str
     class_names: tuple[str, ...]
     source_domains: tuple[str, ...]
     target_domain: str
@@ -139,6 +137,22 @@ def lacking_classes(data: DomainData) -> dict[str, list[str]]:
                 data.class_names[i] for i in np.flatnonzero(counts == 0)
             ]
     return lacking
+
+
+def noting_lacking_classes(data: DomainData) -> DomainData:
+    """Returns the data, with a note on classes that a source lacks."""
+    notes = tuple(
+        f"the training list of {domain} has no image of "
+        f"{first_few(names)}; other sources teach it"
+        for domain, names in lacking_classes(data).items()
+    )
+    return dataclasses.replace(data, notes=data.notes + notes)
+
+
+def first_few(names: Sequence[str], count: int = 3) -> str:
+    """Returns the first few names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(map(repr, names[:count])) + more
 
 
 def check_domain_data(data: DomainData) -> None:

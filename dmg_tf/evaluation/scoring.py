@@ -14,7 +14,7 @@ from dmg_tf.data import detect_dataset
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.service.client import not_for_service, undecodable_path
-from dmg_tf.data.streams.training import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.files import replacing
@@ -29,7 +29,7 @@ from dmg_tf.runs.predictions import (
 
 def load_data(config: RunConfig) -> DomainData:
     """Returns the run's data; no image is opened."""
-    return DATASETS[config.dataset](
+    return DATASETS[config.dataset].load(
         config.data, config.target, config.sources, config.seed
     )
 

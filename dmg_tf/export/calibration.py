@@ -10,7 +10,7 @@ import tensorflow as tf
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
 from dmg_tf.data.examples import Examples
-from dmg_tf.data.streams.training import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.scoring import load_data, naming_bad_images
 

@@ -1,8 +1,6 @@
 """SavedModel: a folder that any TensorFlow loads and serves."""
 
-import contextlib
 import json
-import os
 import pathlib
 import tempfile
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 # TensorFlow is loaded by the functions that need it, as in `export`.
 from dmg_tf.errors import UserError
 from dmg_tf.export.metadata import checked_rule, describe
+from dmg_tf.files import replacing_folder
 
 METADATA_FILE = "metadata.json"
 
@@ -62,7 +61,10 @@ def export_saved_model(
     metadata = describe(model, results, rule, fold, precision)
     text = json.dumps(metadata, indent=2)
     module, signatures = serving_module(model, network, rule, text)
-    with _new_folder(out_dir) as folder, tempfile.TemporaryDirectory() as aside:
+    with (
+        replacing_folder(out_dir) as folder,
+        tempfile.TemporaryDirectory() as aside,
+    ):
         asset = pathlib.Path(aside) / METADATA_FILE
         asset.write_text(text + "\n", "utf-8")
         module.metadata_file = tf.saved_model.Asset(str(asset))
@@ -76,19 +78,3 @@ def check_out_dir(out_dir: pathlib.Path, replace: bool = False) -> None:
         raise UserError(f"{out_dir} is a file; give a folder")
     if not replace and out_dir.is_dir() and any(out_dir.iterdir()):
         raise UserError(f"{out_dir} is not empty; give another folder")
-
-
-@contextlib.contextmanager
-def _new_folder(out_dir):
-    """Gives a temporary name beside `out_dir`, then moves it there."""
-    from dmg_tf.files import remove_folder, writing
-
-    temporary = out_dir.with_name(f".{os.getpid()}-{out_dir.name}")
-    with writing(out_dir):
-        out_dir.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            remove_folder(out_dir)
-            os.replace(temporary, out_dir)
-        finally:
-            remove_folder(temporary)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import decode_jpeg, is_jpeg
+from dmg_tf.data.images.decoding import decode_jpeg, is_jpeg, or_else
 from dmg_tf.data.images.transforms import normalize, resize
 
 # One signature has one dtype, a callable of a loaded model takes both.
@@ -152,18 +152,10 @@ def decode_batch(image_bytes, size: int):
         tf.errors.InvalidArgumentError: If some are neither; all their
             positions in the batch are named.
     """
-    blank = tf.data.Dataset.from_tensors(
-        (tf.zeros([size, size, 3], tf.float32), False)
+    read = or_else(
+        lambda contents: (_decode(contents, size), True),
+        (tf.zeros([size, size, 3], tf.float32), False),
     )
-
-    def read(contents):
-        # A graph can't catch an error, but a stream can leave out what fails:
-        # then the blank comes first.
-        one = tf.data.Dataset.from_tensors(contents)
-        one = one.map(lambda bytes_: (_decode(bytes_, size), True))
-        one = one.ignore_errors()
-        return one.concatenate(blank).take(1).get_single_element()
-
     image_bytes = _not_empty(image_bytes)
     images, decoded = (
         tf.data.Dataset.from_tensor_slices(image_bytes)

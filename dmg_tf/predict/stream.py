@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.data.images.bad_images import why_unreadable
-from dmg_tf.data.images.decoding import decode
+from dmg_tf.data.images.decoding import decode, or_else
 from dmg_tf.data.images.transforms import resize
 from dmg_tf.evaluation.agreement import agreement, votes
 from dmg_tf.predict.inputs import why_not_a_file
@@ -108,17 +108,14 @@ def image_batches(
 
     def read(path):
         image = resize(decode(tf.io.read_file(path), size), size)
-        return tf.ensure_shape(image, [size, size, 3])
+        return tf.ensure_shape(image, [size, size, 3]), ""
 
     def load(path, problem):
-        # A graph can't catch an error, but a stream can leave out what fails:
-        # then the blank comes first.
-        one = tf.data.Dataset.from_tensors(path)
-        one = one.filter(lambda _: tf.equal(problem, ""))
-        one = one.map(lambda path: (read(path), "")).ignore_errors()
-        reason = tf.where(tf.equal(problem, ""), _UNDECODED, problem)
-        other = tf.data.Dataset.from_tensors((blank, reason))
-        image, problem = one.concatenate(other).take(1).get_single_element()
+        image, problem = tf.cond(
+            tf.equal(problem, ""),
+            lambda: or_else(read, (blank, _UNDECODED))(path),
+            lambda: (blank, problem),
+        )
         return path, image, problem
 
     strings = tf.TensorSpec([None], tf.string)

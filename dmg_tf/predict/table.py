@@ -4,37 +4,37 @@ import contextlib
 import csv
 import io
 import os
-import pathlib
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 
 from dmg_tf.errors import UserError
+from dmg_tf.files import open_replacing, writing
 from dmg_tf.runs.facts import ModelFacts
 
 
-def check_csv(place: str) -> None:
+def check_csv(path: str) -> None:
     """Raises UserError if a file can't be written there."""
-    if os.path.isdir(place):
-        raise UserError(f"--csv {place} is a folder; give a file")
-    if os.path.exists(place) and not os.path.isfile(place):
+    if os.path.isdir(path):
+        raise UserError(f"--csv {path} is a folder; give a file")
+    if os.path.exists(path) and not os.path.isfile(path):
         # It would be replaced by a file.
         raise UserError(
-            f"--csv {place} is a device or a pipe; leave --csv out to print"
+            f"--csv {path} is a device or a pipe; leave --csv out to print"
         )
-    parent = os.path.dirname(place) or "."
+    parent = os.path.dirname(path) or "."
     if not os.path.isdir(parent):
         raise UserError(
-            f"cannot write --csv {place}: there is no folder {parent}"
+            f"cannot write --csv {path}: there is no folder {parent}"
         )
 
 
 def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
     """Returns the names of the columns, in order."""
     names = ["path", "class", "probability"]
-    for place in range(2, top_k + 1):
-        names += [f"class_{place}", f"probability_{place}"]
+    for rank in range(2, top_k + 1):
+        names += [f"class_{rank}", f"probability_{rank}"]
     for rule in facts.domain_rules:
         names += [f"{rule}/class", f"{rule}/probability"]
     if facts.domain_rules:
@@ -114,11 +114,11 @@ class Table:
 
     Args:
         file: Takes bytes.
-        place: What to call it in errors.
+        path: What to call it in errors.
     """
 
-    def __init__(self, file, place: str):
-        self._file, self._place = file, place
+    def __init__(self, file, path: str):
+        self._file, self._path = file, path
 
     def write(self, rows) -> None:
         """Writes rows.
@@ -129,45 +129,33 @@ class Table:
         """
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
-        with _writing(self._place):
+        with _writing(self._path):
             # A name that is no text keeps its bytes.
             self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
             self._file.flush()
 
 
 @contextlib.contextmanager
-def open_table(place: str | None) -> Iterator[Table]:
+def open_table(path: str | None) -> Iterator[Table]:
     """Gives a table that appears as a whole file, or on standard output.
 
     Args:
-        place: The file; None for standard output.
+        path: The file; None for standard output.
 
     Raises:
         UserError: If it can't be written.
     """
-    if place is None:
+    if path is None:
         yield Table(sys.stdout.buffer, "to standard output")
         return
-    # A link stays one.
-    path = pathlib.Path(os.path.realpath(place))
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    with _writing(place):
-        file = open(temporary, "wb")
-    try:
-        with file:
-            yield Table(file, place)
-        with _writing(place):
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_replacing(path) as file:
+        yield Table(file, path)
 
 
 @contextlib.contextmanager
-def _writing(place):
-    from dmg_tf.files import writing
-
+def _writing(path):
     try:
-        with writing(place):
+        with writing(path):
             yield
     except UserError as error:
         if isinstance(error.__cause__, BrokenPipeError):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from dmg_tf.html.markup import Markup, tag
-from dmg_tf.html.pictures import thumbnail
+from dmg_tf.report.pictures import thumbnail
 from dmg_tf.report.samples import Group
 from dmg_tf.runs.predictions import ScoredSplit
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import quiet
-from dmg_tf.html.pictures import shades
 from dmg_tf.html.tables import heat_cell, table
+from dmg_tf.report.pictures import shades
 
 # Up to here cells have room for numbers and names.
 MAX_LABELLED = 20

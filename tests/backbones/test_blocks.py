@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dmg_tf.backbones.alexnet import AdaptiveAveragePool
+from dmg_tf.backbones.alexnet.network import AdaptiveAveragePool
 from dmg_tf.backbones.blocks import (
     NetworkSpec,
     PaddedConv2D,

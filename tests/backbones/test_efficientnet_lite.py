@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec
-from dmg_tf.backbones.efficientnet_lite import efficientnet_lite0
+from dmg_tf.backbones.efficientnet_lite.network import efficientnet_lite0
 from dmg_tf.errors import UserError
 from dmg_tf.layers.batch_norm import FusedBatchNorm
 from dmg_tf.methods.build import build_model

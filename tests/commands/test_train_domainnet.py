@@ -5,8 +5,7 @@ import json
 import pytest
 
 from benchmarks.startup import imitation
-from dmg_tf.commands import evaluate, train
-from dmg_tf.data.check import dataset as check
+from dmg_tf.commands import check_data, evaluate, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_stub")]
 
@@ -56,7 +55,7 @@ def test_a_run(data, tmp_path, capsys):
 
 
 def test_the_check_takes_it(data, capsys):
-    assert check.main([str(data), "--fast"]) == 0
+    assert check_data.main([str(data), "--fast"]) == 0
     printed = capsys.readouterr().out
     assert "classes that a domain's training list lacks" in printed
     assert "painting: class_327" in printed

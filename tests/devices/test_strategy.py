@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from dmg_tf.commands import train
 from dmg_tf.data.datasets.folder import load
-from dmg_tf.data.streams.training import ImageSpec, TrainingStream
+from dmg_tf.data.streams.evaluation import ImageSpec
+from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices import machines
 from dmg_tf.devices.machines import (
     check_same_epoch,

@@ -89,6 +89,6 @@ def last_weights(run_dir):
 
 
 if __name__ == "__main__":
-    BACKBONES._places["stub"] = STUB
+    BACKBONES.register("stub", STUB)
 
     sys.exit(train.main())

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tf2onnx
 
-from dmg_tf.backbones.alexnet import AdaptiveAveragePool
+from dmg_tf.backbones.alexnet.network import AdaptiveAveragePool
 from dmg_tf.commands import export
 from dmg_tf.errors import UserError
 from dmg_tf.export import request

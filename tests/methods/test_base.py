@@ -75,7 +75,7 @@ def test_rules_together_are_the_rules_alone(method):
 def test_call_predicts_by_the_default_rule(method):
     model = make(method)
     inputs, _ = random_batch()
-    assert model.prediction_rules[0] == "pred_ens"
+    assert model.prediction_rules[0] == model.rules()[0].name
     np.testing.assert_allclose(
         model(inputs), model.logits(inputs["image"]), rtol=1e-5, atol=1e-6
     )

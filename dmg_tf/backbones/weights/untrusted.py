@@ -9,7 +9,7 @@ from dmg_tf.errors import UserError
 MAX_READ = 1 << 20
 
 
-def printable(value: Any) -> str:
+def one_line(value: Any) -> str:
     """Returns text out of a file as one short line, safe for a terminal."""
     text = " ".join(str(value).split())
     text = "".join(c if c.isprintable() else "?" for c in text)

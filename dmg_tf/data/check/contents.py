@@ -72,9 +72,9 @@ def report_copies(
     by_group = several[np.argsort(group[several], kind="stable")]
     edges = np.flatnonzero(np.diff(group[by_group])) + 1
     sets = [part for part in np.split(usable[by_group], edges) if len(part)]
-    for places in sorted(sets, key=lambda part: part[0]):
+    for copies in sorted(sets, key=lambda part: part[0]):
         domains, labels, roles = (
-            len(np.unique(of[places]))
+            len(np.unique(of[copies]))
             for of in (inventory.domain_ids, inventory.labels, inventory.roles)
         )
         if labels > 1:
@@ -85,7 +85,7 @@ def report_copies(
             kind = "copies_across_splits"
         else:
             kind = "copies"
-        problems.add(kind, _equal([inventory.names[i] for i in places]))
+        problems.add(kind, _equal([inventory.names[i] for i in copies]))
 
 
 def report_looks(

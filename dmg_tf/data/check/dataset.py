@@ -10,16 +10,18 @@ from dmg_tf.console.bar import Bar
 from dmg_tf.console.quiet import load_tensorflow
 
 # TensorFlow is loaded by the functions that need it: `--fast` does not.
-from dmg_tf.data import detect_dataset
+from dmg_tf.data import check_folder, detect_dataset
 from dmg_tf.data.check.classes import report_classes
 from dmg_tf.data.check.folder import Inventory, report_others, scan_folder
 from dmg_tf.data.check.kinds import SEVERITIES
-from dmg_tf.data.check.layouts import LAYOUTS
 from dmg_tf.data.check.lists import scan_lists
 from dmg_tf.data.check.problems import Problems
-from dmg_tf.errors import UserError
+from dmg_tf.registry import DATASETS
 
-DATASETS = ("auto", "folder", *LAYOUTS)
+
+def readable_as() -> tuple[str, ...]:
+    """Returns the datasets that a folder can be checked as."""
+    return ("auto", *(n for n in DATASETS.names() if not DATASETS[n].built_in))
 
 
 def check_dataset(
@@ -32,7 +34,7 @@ def check_dataset(
 
     Args:
         root: The folder.
-        dataset: How to read it: one of `DATASETS`.
+        dataset: How to read it: one of `readable_as`.
         fast: Whether to leave all images closed: structure and lists only.
         max_examples: Examples to give of each kind of problem.
 
@@ -45,25 +47,20 @@ def check_dataset(
     Raises:
         UserError: If there is no such folder, or it can't be read.
     """
-    root = pathlib.Path(root)
-    if not root.is_dir():
-        what = "is not a folder" if root.exists() else "does not exist"
-        raise UserError(
-            f"{root} {what}; expected a folder of domains, "
-            "DIR/<domain>/<class>/<image>"
-        )
+    root = check_folder(root)
     dataset = detect_dataset(dataset, str(root))
+    layout = DATASETS[dataset].layout
     problems = Problems(max_examples)
-    if dataset in LAYOUTS:
-        inventory = scan_lists(root, LAYOUTS[dataset], problems)
-    else:
+    if layout is None:
         inventory = scan_folder(root, problems)
-    report_classes(inventory, problems, complete=dataset not in LAYOUTS)
+    else:
+        inventory = scan_lists(root, layout, problems)
+    report_classes(inventory, problems, complete=layout is None)
     looks = {}
     if not fast:
         looks = _open_all(root, inventory, problems)
     report_others(root, inventory, problems, fast)
-    found = problems.as_json()
+    problem_rows = problems.as_json()
     return {
         "root": str(root),
         "dataset": dataset,
@@ -72,9 +69,9 @@ def check_dataset(
         "splits": list(inventory.splits),
         **_counts(inventory),
         "looks": looks,
-        "problems": found,
+        "problems": problem_rows,
         **{
-            f"{severity}s": sum(p["severity"] == severity for p in found)
+            f"{severity}s": sum(p["severity"] == severity for p in problem_rows)
             for severity in SEVERITIES
         },
     }

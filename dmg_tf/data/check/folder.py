@@ -116,8 +116,8 @@ def walk(root: pathlib.Path, problems: Problems) -> Iterator[str]:
     """Yields the relative paths of all visible files; reports hidden ones."""
 
     def report(error: OSError):
-        place = os.path.relpath(error.filename, root)
-        problems.add("unreadable_folder", f"{place}: {error.strerror}")
+        path = os.path.relpath(error.filename, root)
+        problems.add("unreadable_folder", f"{path}: {error.strerror}")
 
     base = os.fspath(root)
     for parent, folders, files in os.walk(

@@ -111,17 +111,15 @@ def examine(
         warnings.simplefilter("ignore")
         for start in range(0, len(names), _SLAB):
             slab = names[start : start + _SLAB]
-            for place, found in enumerate(
-                pool.imap(look, slab, chunksize=8), start
-            ):
-                if found is not None:
-                    digest, shape, kind, traits = found
-                    facts.digests[place] = np.frombuffer(digest, np.uint8)
-                    facts.readable[place] = shape is not None
+            for i, seen in enumerate(pool.imap(look, slab, chunksize=8), start):
+                if seen is not None:
+                    digest, shape, kind, traits = seen
+                    facts.digests[i] = np.frombuffer(digest, np.uint8)
+                    facts.readable[i] = shape is not None
                     if shape is not None:
-                        facts.heights[place], facts.widths[place] = shape
-                    facts.formats[place] = kind
-                    facts.traits[place] = traits
+                        facts.heights[i], facts.widths[i] = shape
+                    facts.formats[i] = kind
+                    facts.traits[i] = traits
                 if on_progress:
                     on_progress(1)
     return facts

@@ -1,4 +1,4 @@
-"""What can be wrong with folders and lists, how bad it is, what to do."""
+"""What can be wrong with a dataset, how bad it is, and what to do."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ class Kind:
 
 
 # Worst first, and of equal severity in the order in which to mend them.
-STRUCTURE_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     # === Structure ===
     "unreadable_folder": Kind(
         ERROR,
@@ -113,4 +113,135 @@ STRUCTURE_KINDS: dict[str, Kind] = {
         "images in two splits of their domain",
         "remove each from one of its lists",
     ),
+    # === Classes and images ===
+    "missing_class": Kind(
+        ERROR,
+        "classes missing in a domain",
+        "add training images, or remove the class from all domains; a domain "
+        "that lacks a class can only be the target, and a target must not have "
+        "a class of its own",
+    ),
+    "unreadable": Kind(
+        ERROR,
+        "unreadable images",
+        "mend or remove them; training stops at the first one, unless "
+        "--on-bad-image skip leaves them out",
+    ),
+    "label_conflict": Kind(
+        ERROR,
+        "sets of identical files with different classes",
+        "keep the copy with the right class, remove the others",
+    ),
+    "missing_in_train": Kind(
+        WARNING,
+        "classes that a domain's training list lacks",
+        "as a source it teaches nothing of them; the other sources do",
+    ),
+    "copies_across_domains": Kind(
+        WARNING,
+        "sets of identical files in several domains",
+        "keep one of each: with one of these domains as target, training sees "
+        "images that it is scored on",
+    ),
+    "copies_across_splits": Kind(
+        WARNING,
+        "sets of identical files in several splits of a domain",
+        "keep one of each: in-domain accuracy is measured on images that were "
+        "learned from",
+    ),
+    "test_lacks": Kind(
+        WARNING,
+        "images of train or crossval that the test list lacks",
+        "add them: the target is scored on the test list, which should be the "
+        "whole domain",
+    ),
+    "never_learned": Kind(
+        WARNING,
+        "images of the test list in neither train nor crossval",
+        "add each to one of the two, or a source domain goes without it",
+    ),
+    "missing_in_test": Kind(
+        WARNING,
+        "classes that a domain's test list lacks",
+        "accuracy on the domain says nothing of them",
+    ),
+    "misplaced": Kind(
+        WARNING,
+        "images outside of DIR/<domain>/<class>/, which are not used",
+        "move them into a class folder, or out of DIR",
+    ),
+    "other_suffix": Kind(
+        WARNING,
+        "images left out because of their suffix",
+        f"training reads {SUFFIXES}: rename or convert them",
+    ),
+    "single_image": Kind(
+        WARNING,
+        "classes with a single image in a domain",
+        "add some: one image is learned from, and none is left to select the "
+        "epoch by",
+    ),
+    "rotated": Kind(
+        WARNING,
+        "images that an EXIF entry turns or mirrors",
+        "training ignores the entry; write the pixels upright, for instance "
+        "by 'mogrify -auto-orient'",
+    ),
+    "small": Kind(
+        WARNING,
+        "images with a side below 32 px",
+        "they are enlarged; look at some, they may be thumbnails or icons",
+    ),
+    "narrow": Kind(
+        WARNING,
+        "images more than four times as long as wide",
+        "training squeezes them to a square; crop them, or look whether they "
+        "belong",
+    ),
+    # === Worth knowing ===
+    "missing_in_validation": Kind(
+        NOTE,
+        "classes that a domain's validation list lacks",
+        "the epoch is selected without them",
+    ),
+    "validation_in_train": Kind(
+        NOTE,
+        "images in the training and the validation list",
+        "they are taken out of training",
+    ),
+    "copies": Kind(
+        NOTE,
+        "sets of identical files in one class of a domain",
+        "keep one of each; where the split is drawn by seed, copies may "
+        "be both learned from and validated on",
+    ),
+    "unlisted": Kind(
+        NOTE, "images in no list", "they are not used, and were not opened"
+    ),
+    "wrong_suffix": Kind(
+        NOTE,
+        "images in another format than their suffix says",
+        "training goes by the content; other programs may not",
+    ),
+    "large": Kind(
+        NOTE,
+        "images with a side above 4096 px",
+        "make them smaller once: decoding them takes most of each epoch",
+    ),
+    "frames": Kind(
+        NOTE, "images with several frames or pages", "the first is used"
+    ),
+    "deep": Kind(
+        NOTE, "images of 16 or more bits", "they become 8 bits a channel"
+    ),
+    "cmyk": Kind(NOTE, "CMYK images", "they become RGB, without a profile"),
+    "alpha": Kind(
+        NOTE,
+        "images with transparency",
+        "it is dropped: transparent parts show the colour stored below",
+    ),
+    "palette": Kind(NOTE, "palette images", "they become RGB"),
+    "grey": Kind(NOTE, "grey images", "they become RGB, with equal channels"),
+    "not_images": Kind(NOTE, "files that are no images", "they are not used"),
+    "hidden": Kind(NOTE, "hidden files and folders", "they are not used"),
 }

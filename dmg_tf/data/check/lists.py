@@ -7,7 +7,6 @@ import pathlib
 import numpy as np
 
 from dmg_tf.data.check.folder import Inventory, is_image, walk
-from dmg_tf.data.check.layouts import SPLITS, VALIDATION, ListLayout
 from dmg_tf.data.check.problems import Problems
 from dmg_tf.data.datasets.folder import validation_count
 from dmg_tf.data.datasets.list_reader import (
@@ -15,6 +14,7 @@ from dmg_tf.data.datasets.list_reader import (
     class_folder,
     wrong_label_text,
 )
+from dmg_tf.data.datasets.spec import SPLITS, VALIDATION, ListLayout
 
 
 def scan_lists(
@@ -30,16 +30,16 @@ def scan_lists(
     Returns:
         The images that a list names and that are there.
     """
-    domains = layout.domains(root)
+    domains = layout.listed_domains(root)
     if not domains:
-        place = layout.place(root, "<domain>", layout.words[0])
-        problems.add("missing_list", _short(f"there is no {place}", root))
+        path = layout.path(root, "<domain>", layout.words[0])
+        problems.add("missing_list", _short(f"there is no {path}", root))
         return Inventory()
     reader = ListReader(root, layout.first_label)
     listed, missing = {}, set()
     for domain in domains:
         for split, word in zip(SPLITS, layout.words, strict=True):
-            path = layout.place(root, domain, word)
+            path = layout.path(root, domain, word)
             if not path.exists():
                 if split != VALIDATION or layout.needs_validation:
                     problems.add("missing_list", _short(str(path), root))
@@ -53,7 +53,7 @@ def scan_lists(
                 if entry:
                     entries.append(entry)
     paths = {
-        layout.place(root, domain, layout.words[SPLITS.index(split)]): entries
+        layout.path(root, domain, layout.words[SPLITS.index(split)]): entries
         for (domain, split), entries in listed.items()
     }
     # Missing files count as well, or a class may be gone and labels be off.
@@ -72,37 +72,37 @@ def _report_labels(reader, lists, root, problems) -> None:
     wrong = collections.defaultdict(list)
     for path, name, label, expected in reader.wrong_labels(lists):
         wrong[path].append((name, label, expected))
-    for path, found in wrong.items():
-        shifts = {label - expected for _, label, expected in found}
+    for path, labels in wrong.items():
+        shifts = {label - expected for _, label, expected in labels}
         of_class = collections.defaultdict(set)
         for name, label in lists[path]:
             of_class[class_folder(name)].add(label)
-        numbers = [label for labels in of_class.values() for label in labels]
+        numbers = [number for given in of_class.values() for number in given]
         # One label a class and one class a label: a numbering of its own.
         consistent = len(numbers) == len(set(numbers)) == len(of_class)
         where = _short(str(path), root)
-        name, label, expected = found[0]
-        if len(found) == len(lists[path]) and shifts in ({1}, {-1}):
+        name, label, expected = labels[0]
+        if len(labels) == len(lists[path]) and shifts in ({1}, {-1}):
             first = reader.first_label
             problems.add(
                 "label_base",
                 f"{where}: labels from {first + shifts.pop()}, expected from "
                 f"{first}",
             )
-        elif consistent and len({class_folder(n) for n, _, _ in found}) > 1:
+        elif consistent and len({class_folder(n) for n, _, _ in labels}) > 1:
             problems.add(
                 "label_order",
                 f"{where}: {class_folder(name)!r} has {label}, expected "
                 f"{expected}",
             )
         else:
-            for name, label, expected in found:
+            for name, label, expected in labels:
                 text = wrong_label_text(path, name, label, expected)
                 problems.add("wrong_label", _short(text, root))
 
 
 def _index(domains, class_names, listed, missing, problems) -> Inventory:
-    """Gives every image a place, one domain and the splits that name it."""
+    """Gives every image a position, one domain and the splits that name it."""
     homes = {}
     for domain in domains:
         folders = collections.Counter(
@@ -111,22 +111,22 @@ def _index(domains, class_names, listed, missing, problems) -> Inventory:
             for name, _ in listed.get((domain, split), ())
         )
         homes[domain] = folders.most_common(1)[0][0] if folders else None
-    places, domain_ids, labels, roles = {}, [], [], []
+    positions, domain_ids, labels, roles = {}, [], [], []
     label_of = {name: label for label, name in enumerate(class_names)}
     for (domain, split), entries in listed.items():
         domain_id, bit = domains.index(domain), 1 << SPLITS.index(split)
         others = {home for home in homes.values() if home != homes[domain]}
         for name, _ in entries:
-            place = places.get(name)
+            position = positions.get(name)
             strange = name.rsplit("/", 3)[-3] in others
             if strange or (
-                place is not None and domain_ids[place] != domain_id
+                position is not None and domain_ids[position] != domain_id
             ):
                 problems.add("other_domain", f"{name} in {split} of {domain}")
-            elif place is not None:
-                roles[place] |= bit
+            elif position is not None:
+                roles[position] |= bit
             elif name not in missing:
-                places[name] = len(domain_ids)
+                positions[name] = len(domain_ids)
                 domain_ids.append(domain_id)
                 labels.append(label_of[class_folder(name)])
                 roles.append(bit)
@@ -134,7 +134,7 @@ def _index(domains, class_names, listed, missing, problems) -> Inventory:
         domains,
         class_names,
         SPLITS,
-        list(places),
+        list(positions),
         np.asarray(domain_ids, np.int32),
         np.asarray(labels, np.int32),
         np.asarray(roles, np.int32),
@@ -147,9 +147,9 @@ def _report_splits(inventory, layout, listed, problems) -> None:
     train, validation, test = ((bits >> i & 1).astype(bool) for i in range(3))
 
     def report(kind, where, what):
-        for place in np.flatnonzero(where):
-            domain = inventory.domains[inventory.domain_ids[place]]
-            problems.add(kind, f"{names[place]} in {what} of {domain}")
+        for i in np.flatnonzero(where):
+            domain = inventory.domains[inventory.domain_ids[i]]
+            problems.add(kind, f"{names[i]} in {what} of {domain}")
 
     if layout.test_is_all:
         report("split_overlap", train & validation, "train and crossval")

@@ -3,10 +3,7 @@
 import dataclasses
 from typing import Any
 
-from dmg_tf.data.check.kinds import SEVERITIES, STRUCTURE_KINDS
-from dmg_tf.data.check.kinds_images import IMAGE_KINDS
-
-KINDS = {**STRUCTURE_KINDS, **IMAGE_KINDS}
+from dmg_tf.data.check.kinds import KINDS, SEVERITIES
 
 
 class Problems:
@@ -41,8 +38,8 @@ class Problems:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Returns all problems, worst first."""
-        found = [kind for kind in KINDS if kind in self._counts]
-        found.sort(key=lambda kind: SEVERITIES.index(KINDS[kind].severity))
+        kinds = [kind for kind in KINDS if kind in self._counts]
+        kinds.sort(key=lambda kind: SEVERITIES.index(KINDS[kind].severity))
         return [
             {
                 "kind": kind,
@@ -50,5 +47,5 @@ class Problems:
                 "count": self._counts[kind],
                 "examples": self._examples[kind],
             }
-            for kind in found
+            for kind in kinds
         ]

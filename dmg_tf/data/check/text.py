@@ -10,6 +10,7 @@ import rich.table
 import rich.text
 
 from dmg_tf.data.check.kinds import ERROR, NOTE, SEVERITIES, WARNING
+from dmg_tf.registry import DATASETS
 
 _STYLES = {ERROR: "bold red", WARNING: "bold yellow", NOTE: "bold cyan"}
 # Rows of the table of classes; DomainNet has 345.
@@ -55,7 +56,7 @@ def _print(report, console) -> None:
         say("")
         say("Images by domain and split", "bold")
         console.print(_domain_table(report))
-        say(_split_caption(report))
+        say(DATASETS[report["dataset"]].splits_in_words)
         say("")
         say("Images by class and domain", "bold")
         console.print(_class_table(report))
@@ -102,24 +103,6 @@ def _domain_table(report):
     return table
 
 
-def _split_caption(report) -> str:
-    if report["dataset"] == "pacs":
-        return (
-            "As a source a domain is learned from by train and selects the "
-            "epoch by validation (crossval);\nas the target it is scored on "
-            "test, which is all of it."
-        )
-    if report["dataset"] == "domainnet":
-        return (
-            "Validation is 10 % of the training list where there is no list "
-            "of it. The target is scored on test."
-        )
-    return (
-        "10 % of each class and domain select the epoch, drawn by --seed; the "
-        "target is scored on all images."
-    )
-
-
 def _class_table(report):
     counts = report["counts"]
     least = {
@@ -154,12 +137,12 @@ def _listed(counts) -> str:
 
 
 def _summary(report) -> str:
-    found = [
+    kinds = [
         _several(count, f"kind of {severity}", f"kinds of {severity}s")
         for severity in SEVERITIES
         if (count := report[f"{severity}s"])
     ]
-    text = ", ".join(found) if found else "No problems found"
+    text = ", ".join(kinds) if kinds else "No problems found"
     if report["fast"]:
         text += "; no image was opened (--fast)"
     return text + "."

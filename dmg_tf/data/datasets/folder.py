@@ -6,47 +6,20 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from dmg_tf.data.examples import DomainData, Examples, check_domain_data
-from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
+from dmg_tf.data.domains import pick_domains
+from dmg_tf.data.examples import (
+    DomainData,
+    Examples,
+    check_domain_data,
+    first_few,
+)
+from dmg_tf.errors import UserError
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff".split()
 )
 VALIDATION_SHARE = 0.1
-
-
-def pick_domains(
-    known: Sequence[str], target: str, sources: Sequence[str] | None, where: str
-) -> tuple[str, ...]:
-    """Returns the source domains of a run, in order.
-
-    Args:
-        known: The dataset's domains.
-        target: The domain that is held out.
-        sources: The domains asked for, or None for all but the target.
-        where: What the domains were read from, for error messages.
-
-    Raises:
-        UserError: If a name is unknown, the target is among the sources, a
-            source is named twice, or fewer than two sources are left.
-    """
-    for name in (target, *(sources or ())):
-        if name not in known:
-            raise unknown_name(f"domain in {where}", name, known)
-    picked = tuple(sources or (name for name in known if name != target))
-    if target in picked:
-        raise UserError(
-            f"the target {target!r} is among the sources {', '.join(picked)}; "
-            "leave it out, training must not see it"
-        )
-    if len(set(picked)) != len(picked):
-        raise UserError(f"a source domain is given twice: {', '.join(picked)}")
-    if len(picked) < 2:
-        raise UserError(
-            f"DMG needs at least two source domains besides the target "
-            f"{target!r}, got {', '.join(picked) or 'none'} in {where}"
-        )
-    return picked
 
 
 def list_images(folder: str | pathlib.Path) -> tuple[list[str], list[str]]:
@@ -100,8 +73,8 @@ def split_by_seed(
 ) -> tuple[list[int], list[int]]:
     """Splits one class of one domain into training and validation.
 
-    A name's place is the SHA-256 of seed and name, so the split is the same on
-    every machine, and an added image does not move the others far.
+    A name's position is by the SHA-256 of seed and name, so the split is the
+    same on every machine, and an added image does not move the others far.
 
     Args:
         names: Relative paths, the same text on every machine.
@@ -121,12 +94,25 @@ def split_by_seed(
     return sorted(order[count:]), sorted(order[:count])
 
 
+def domains(root: str | pathlib.Path) -> tuple[str, ...]:
+    """Returns the names of the domains in a folder, sorted.
+
+    Raises:
+        UserError: If the folder is missing or holds no folders.
+    """
+    names = tuple(subfolders(root))
+    if not names:
+        raise UserError(
+            f"{root} has no folders; expected DIR/<domain>/<class>/<image>"
+        )
+    return names
+
+
 def load(
     root: str | pathlib.Path,
     target: str,
     sources: Sequence[str] | None = None,
     seed: int = 0,
-    dataset: str = "folder",
 ) -> DomainData:
     """Reads DIR/<domain>/<class>/<image>.
 
@@ -139,7 +125,6 @@ def load(
         target: The domain that is held out.
         sources: The domains to train on; None for all others.
         seed: Seed of the split.
-        dataset: Name to report.
 
     Returns:
         The data of the run. No image is opened.
@@ -148,64 +133,30 @@ def load(
         UserError: If the folder does not hold what is described above.
     """
     root = pathlib.Path(root)
-    domains = subfolders(root)
-    where = str(root)
-    if not domains:
-        raise UserError(
-            f"{root} has no folders; expected DIR/<domain>/<class>/<image>"
-        )
-    sources = pick_domains(domains, target, sources, where)
-    listed = {d: _list_domain(root, d) for d in (*sources, target)}
-
-    class_names = tuple(sorted({c for d in sources for c in listed[d].images}))
-    for domain in sources:
-        missing = [c for c in class_names if c not in listed[domain].images]
-        if missing:
-            raise UserError(
-                f"the source domain {domain!r} has no images of class "
-                f"{some(missing)}; every class must be in every source "
-                f"domain (in {root / domain})"
-            )
-    unknown = [c for c in listed[target].images if c not in class_names]
-    if unknown:
-        raise UserError(
-            f"the target domain {target!r} has the class {some(unknown)}, "
-            "which no source domain has; nothing can be learned of it"
-        )
-    train, validation = [], []
-    for domain_id, domain in enumerate(sources):
-        for label, class_name in enumerate(class_names):
-            names = listed[domain].images[class_name]
-            paths = [f"{domain}/{class_name}/{name}" for name in names]
-            for part, keep in zip(
-                (train, validation), split_by_seed(paths, seed), strict=True
-            ):
-                kept = [os.path.join(where, paths[i]) for i in keep]
-                part.append(Examples.make(kept, [label] * len(kept), domain_id))
+    sources = pick_domains(domains(root), target, sources, str(root))
+    listings = {d: _list_domain(root, d) for d in (*sources, target)}
+    class_names = tuple(
+        sorted({name for d in sources for name in listings[d].images})
+    )
+    _check_classes(root, sources, target, class_names, listings)
+    train, validation = _split(root, sources, class_names, listings, seed)
     scored = [
         Examples.make(
-            (os.path.join(where, target, name, image) for image in images),
+            (os.path.join(root, target, name, image) for image in images),
             [class_names.index(name)] * len(images),
             -1,
         )
-        for name, images in sorted(listed[target].images.items())
+        for name, images in sorted(listings[target].images.items())
     ]
-    others = [name for d in listed.values() for name in d.others]
-    notes = ()
-    if others:
-        notes = (
-            f"left out {len(others)} files that are no images: {some(others)}",
-        )
     data = DomainData(
-        dataset,
         class_names,
         sources,
         target,
-        Examples.concatenate(train),
-        Examples.concatenate(validation),
+        train,
+        validation,
         None,
         Examples.concatenate(scored),
-        notes,
+        _notes(listings),
     )
     check_domain_data(data)
     return data
@@ -213,6 +164,8 @@ def load(
 
 @dataclasses.dataclass(frozen=True)
 class _Listing:
+    """The files of a domain: {class: names of images}, and the others."""
+
     images: dict[str, list[str]]
     others: list[str]
 
@@ -220,10 +173,10 @@ class _Listing:
 def _list_domain(root: pathlib.Path, domain: str) -> _Listing:
     images, others = {}, []
     for class_name in subfolders(root / domain):
-        found, rest = list_images(root / domain / class_name)
+        names, rest = list_images(root / domain / class_name)
         others += [f"{domain}/{class_name}/{name}" for name in rest]
-        if found:
-            images[class_name] = found
+        if names:
+            images[class_name] = names
     if not images:
         raise UserError(
             f"the domain {domain!r} has no images; expected "
@@ -233,7 +186,56 @@ def _list_domain(root: pathlib.Path, domain: str) -> _Listing:
     return _Listing(images, others)
 
 
-def some(names: Sequence[str], count: int = 3) -> str:
-    """Returns the first few names, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(map(repr, names[:count])) + more
+def _check_classes(root, sources, target, class_names, listings) -> None:
+    """Raises UserError unless all sources have the same classes."""
+    for domain in sources:
+        missing = [c for c in class_names if c not in listings[domain].images]
+        if missing:
+            raise UserError(
+                f"the source domain {domain!r} has no images of class "
+                f"{first_few(missing)}; every class must be in every source "
+                f"domain (in {root / domain})"
+            )
+    unknown = [c for c in listings[target].images if c not in class_names]
+    if unknown:
+        raise UserError(
+            f"the target domain {target!r} has the class {first_few(unknown)}, "
+            "which no source domain has; nothing can be learned of it"
+        )
+
+
+def _split(root, sources, class_names, listings, seed):
+    """Returns the sources' examples for training and for validation."""
+    train, validation = [], []
+    for domain_id, domain in enumerate(sources):
+        for label, class_name in enumerate(class_names):
+            names = [
+                f"{domain}/{class_name}/{name}"
+                for name in listings[domain].images[class_name]
+            ]
+            for part, positions in zip(
+                (train, validation), split_by_seed(names, seed), strict=True
+            ):
+                paths = [os.path.join(root, names[i]) for i in positions]
+                labels = [label] * len(paths)
+                part.append(Examples.make(paths, labels, domain_id))
+    return Examples.concatenate(train), Examples.concatenate(validation)
+
+
+def _notes(listings) -> tuple[str, ...]:
+    others = [name for listing in listings.values() for name in listing.others]
+    if not others:
+        return ()
+    return (
+        f"left out {len(others)} files that are no images: {first_few(others)}",
+    )
+
+
+SPEC = DatasetSpec(
+    title="Folder",
+    load=load,
+    domains=domains,
+    fallback=True,
+    # A folder of one's own is taken for PACS' like.
+    presets=PAPER_PRESETS,
+)

@@ -214,3 +214,17 @@ def wrong_label_text(
         f"{path}: {name} has the label {label}, but class "
         f"{class_folder(name)!r} has {expected}"
     )
+
+
+def check_apart(
+    lists: Mapping[pathlib.Path, Sequence[Entry]],
+    first: pathlib.Path,
+    second: pathlib.Path,
+) -> None:
+    """Raises UserError if two lists name the same image."""
+    both = {name for name, _ in lists[first]} & {n for n, _ in lists[second]}
+    if both:
+        raise UserError(
+            f"{min(both)} is in {first} and in {second.name}: the splits must "
+            f"not share images ({len(both)} do)"
+        )

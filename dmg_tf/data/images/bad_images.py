@@ -5,8 +5,7 @@ import io
 import PIL.Image
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import decode
-from dmg_tf.data.streams.cache import encoded
+from dmg_tf.data.images.decoding import decode, encoded
 from dmg_tf.errors import UserError
 
 

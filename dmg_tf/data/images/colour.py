@@ -78,9 +78,9 @@ def color_jitter(
         adjust_hue,
     )
     order = tf.unstack(tf.argsort(numbers[4:8]))
-    for place in range(len(steps)):
+    for turn in range(len(steps)):
         image = tf.switch_case(
-            order[place],
+            order[turn],
             [
                 lambda step=step, amount=amount, image=image: step(
                     image, amount

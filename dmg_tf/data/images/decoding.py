@@ -1,11 +1,13 @@
 """From an image file's bytes to the pixels that are needed of it."""
 
 import io
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import PIL.Image
 import tensorflow as tf
 
+from dmg_tf.data.images.pillow import as_rgb
 from dmg_tf.data.service.client import NOT_DECODABLE
 
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which skips most of the
@@ -127,16 +129,40 @@ def crop(image, window=None):
     return tf.slice(image, [top, left, 0], [height, width, 3])
 
 
+def or_else(read: Callable, blank) -> Callable:
+    """Returns how a graph reads what may be unreadable.
+
+    Args:
+        read: (value) -> tensors; fails on what is unreadable.
+        blank: What stands in for those, of the same structure.
+
+    Returns:
+        (value) -> what `read` gives, or `blank`.
+    """
+
+    def read_or_blank(value):
+        # A graph can't catch an error, but a stream can leave out what fails:
+        # then the blank comes first.
+        one = tf.data.Dataset.from_tensors(value).map(read).ignore_errors()
+        other = tf.data.Dataset.from_tensors(blank)
+        return one.concatenate(other).take(1).get_single_element()
+
+    return read_or_blank
+
+
+def encoded(paths: Iterable[str]) -> tf.Tensor:
+    """Returns file names as TensorFlow takes them, string [N]."""
+    return tf.constant(
+        [path.encode("utf-8", "surrogateescape") for path in paths], tf.string
+    )
+
+
 def _decode_with_pillow(contents) -> np.ndarray:
     # A graph hands over bytes, eager execution an array that holds them.
     contents = contents if isinstance(contents, bytes) else contents.item()
     try:
         with PIL.Image.open(io.BytesIO(contents)) as image:
-            if image.mode.startswith("I"):
-                # Pillow would clip 16 bits at 255 instead of scaling them.
-                grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-                return np.stack([grey.astype(np.uint8)] * 3, axis=-1)
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(as_rgb(image))
     except Exception as error:
         # Pillow raises many kinds, from OSError to struct.error.
         raise ValueError(f"no complete image: {error}") from error

@@ -2,7 +2,7 @@
 
 Made for a first run without a download: 64 px pictures, rendered once from a
 seed and kept below `$KERAS_HOME/datasets`. The domains are named after those
-of PACS and differ as much as they can at this size; see `shapes_styles`.
+of PACS and differ as much as they can at this size; see `styles`.
 
 `python -m dmg_tf.data.shapes --sheet sheet.png` draws an overview.
 """
@@ -10,21 +10,20 @@ of PACS and differ as much as they can at this size; see `shapes_styles`.
 import math
 import os
 import pathlib
-import tempfile
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from rich import progress
-from rich.console import Console
 
+from dmg_tf.console.bar import Bar
 from dmg_tf.data.datasets.folder import load as load_folder
 from dmg_tf.data.examples import DomainData
 from dmg_tf.data.shapes.outlines import CLASSES, silhouette
 from dmg_tf.data.shapes.parts import SIZE
 from dmg_tf.data.shapes.styles import STYLES
 from dmg_tf.errors import UserError
+from dmg_tf.files import whole_folder
 
 DOMAINS = tuple(sorted(STYLES))
 # Share of the pictures that follow the habit of their class, see `render`.
@@ -94,14 +93,8 @@ def ensure_shapes(
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # A sibling, because a rename is atomic within one disk only.
-        with tempfile.TemporaryDirectory(
-            prefix=f".{name}-", dir=folder.parent
-        ) as temporary:
-            partial = pathlib.Path(temporary, name)
+        with whole_folder(folder) as partial:
             _render_all(partial, seed, images_per_class)
-            _publish(partial, folder)
     except OSError as error:
         raise UserError(
             f"cannot write the built-in dataset to {folder}: "
@@ -131,7 +124,7 @@ def load(
         UserError: If a domain is unknown, or the pictures can't be written.
     """
     del root
-    return load_folder(ensure_shapes(), target, sources, seed, "shapes")
+    return load_folder(ensure_shapes(), target, sources, seed)
 
 
 def _render_all(folder: pathlib.Path, seed: int, images_per_class: int) -> None:
@@ -141,33 +134,17 @@ def _render_all(folder: pathlib.Path, seed: int, images_per_class: int) -> None:
     package with TensorFlow. Workers also want a main module that can be
     imported again, which a notebook or a plain script is not.
     """
-    columns = (
-        progress.TextColumn("rendering the built-in dataset"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-    )
     total = len(DOMAINS) * len(CLASSES) * images_per_class
-    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total)
+    with Bar("rendering the built-in dataset", total, "pictures") as bar:
         for domain in DOMAINS:
             for class_name in CLASSES:
-                place = folder / domain / class_name
-                place.mkdir(parents=True)
+                parent = folder / domain / class_name
+                parent.mkdir(parents=True)
                 for index in range(images_per_class):
                     picture = render(domain, class_name, index, seed)
                     # Noise hardly packs, so the fastest level is enough.
-                    picture.save(place / f"{index:03d}.png", compress_level=1)
-                    bar.advance(task)
-
-
-def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:
-    """Moves a finished folder to its name, unless another process did."""
-    try:
-        os.rename(partial, folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+                    picture.save(parent / f"{index:03d}.png", compress_level=1)
+                    bar.advance()
 
 
 def contact_sheet(

@@ -58,9 +58,9 @@ def _house(rng) -> Silhouette:
     left = [(-ridge, -0.9), (-wall - eaves, roof), (-wall, roof), (-wall, 0.9)]
     right = [(-x, y) for x, y in left[::-1]]
     if rng.random() < 0.5:  # a chimney on the slope of the roof
-        place = rng.uniform(0.35, 0.6)
-        foot = roof - (roof + 0.9) * (1 - place)
-        x = ridge + (wall + eaves - ridge) * place
+        share = rng.uniform(0.35, 0.6)
+        foot = roof - (roof + 0.9) * (1 - share)
+        x = ridge + (wall + eaves - ridge) * share
         right += [(x + 0.1, foot + 0.1), (x + 0.1, -1), (x - 0.12, -1)]
         right += [(x - 0.12, foot - 0.12)]
     door = [(-0.15, 0.9), (-0.15, 0.4), (0.15, 0.4), (0.15, 0.9)]

@@ -297,9 +297,9 @@ def _pencil(draw, line, rng, gray, width) -> None:
     """Draws a line that wanders and changes pressure on the way."""
     amount = rng.uniform(0.8, 2.8)
     knots = rng.normal(0, amount, (max(3, len(line) // 8), 2))
-    place = np.linspace(0, len(knots) - 1, len(line))
+    along = np.linspace(0, len(knots) - 1, len(line))
     index = np.arange(len(knots))
-    drift = [np.interp(place, index, knots[:, axis]) for axis in (0, 1)]
+    drift = [np.interp(along, index, knots[:, axis]) for axis in (0, 1)]
     points = line + np.stack(drift, 1)
     for part in range(0, len(points) - 1, 12):
         level = int(np.clip(gray + rng.normal(0, 18), 0, 190))

@@ -9,13 +9,18 @@ import hashlib
 import os
 import pathlib
 import shutil
-import uuid
 
 import numpy as np
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import check_without_pillow, crop, decode
+from dmg_tf.data.images.decoding import (
+    check_without_pillow,
+    crop,
+    decode,
+    encoded,
+)
 from dmg_tf.errors import UserError
+from dmg_tf.files import whole_file
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9
@@ -158,10 +163,10 @@ class DiskCache(_Decoded):
     def __init__(self, folder: str | pathlib.Path, size: int):
         super().__init__(size)
         self.folder = pathlib.Path(folder)
-        self._places: dict[str, str] = {}
+        self._kept_paths: dict[str, str] = {}
 
-    def _place(self, path: str) -> str:
-        if path not in self._places:
+    def _kept_path(self, path: str) -> str:
+        if path not in self._kept_paths:
             try:
                 status = os.stat(path)
             except OSError as error:
@@ -175,29 +180,24 @@ class DiskCache(_Decoded):
             name = hashlib.sha256(
                 key.encode("utf-8", "surrogateescape")
             ).hexdigest()
-            self._places[path] = str(self.folder / name[:2] / name[2:32])
-        return self._places[path]
+            self._kept_paths[path] = str(self.folder / name[:2] / name[2:32])
+        return self._kept_paths[path]
 
     def missing(self, paths) -> list[str]:
         """Returns the files that are not kept yet."""
         return [
             path
             for path in dict.fromkeys(paths)
-            if not os.path.exists(self._place(path))
+            if not os.path.exists(self._kept_path(path))
         ]
 
     def _keep(self, path, image) -> None:
-        place = pathlib.Path(self._place(path))
-        temporary = place.with_name(f".{uuid.uuid4().hex}")
+        kept = pathlib.Path(self._kept_path(path))
         with self._writing():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with open(temporary, "wb") as file:
-                    file.write(np.asarray(image.shape[:2], "<i4").tobytes())
-                    file.write(image.tobytes())
-                os.replace(temporary, place)
-            finally:
-                temporary.unlink(missing_ok=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(kept) as temporary, open(temporary, "wb") as file:
+                file.write(np.asarray(image.shape[:2], "<i4").tobytes())
+                file.write(image.tobytes())
 
     @contextlib.contextmanager
     def _writing(self):
@@ -221,10 +221,10 @@ class DiskCache(_Decoded):
 
     def reader(self, paths):
         """Returns how a graph reads images; see `Files.reader`."""
-        places = encoded([self._place(path) for path in paths])
+        kept = encoded([self._kept_path(path) for path in paths])
 
         def read(index, window=None):
-            contents = tf.io.read_file(places[index])
+            contents = tf.io.read_file(kept[index])
             sides = tf.io.decode_raw(
                 tf.strings.substr(contents, 0, 8), tf.int32
             )
@@ -253,13 +253,6 @@ def default_folder() -> pathlib.Path:
     """Returns `$XDG_CACHE_HOME/dmg_tf/images`, or the same in `~/.cache`."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "dmg_tf" / "images"
-
-
-def encoded(paths) -> tf.Tensor:
-    """Returns file names as TensorFlow takes them, string [N]."""
-    return tf.constant(
-        [path.encode("utf-8", "surrogateescape") for path in paths], tf.string
-    )
 
 
 def _available_memory() -> float:

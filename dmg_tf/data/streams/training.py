@@ -1,8 +1,8 @@
-"""`tf.data` streams of domain-tagged images.
+"""The endless stream of images that training learns from.
 
-Every choice is a function of a place: the order of an epoch of (seed, epoch),
-an augmentation of (seed, epoch, example). So a stream can start at any step,
-and a run that resumes sees what an unbroken one would have seen.
+Every choice is a function of a position: the order of an epoch of (seed,
+epoch), an augmentation of (seed, epoch, example). So a stream can start at any
+step, and a run that resumes sees what an unbroken one would have seen.
 """
 
 import dataclasses
@@ -11,32 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.data.examples import Examples
-from dmg_tf.data.images.augment import AUGMENTATIONS, NUM_RANDOM, Plain
+from dmg_tf.data.images.augment import AUGMENTATIONS, NUM_RANDOM
 from dmg_tf.data.images.transforms import normalize
 from dmg_tf.data.service.client import from_service
 from dmg_tf.data.streams.cache import Files
+from dmg_tf.data.streams.evaluation import ImageSpec, tags
 
 # Nothing in these graphs is written as Python's `if` or `while`, and turning
 # that into operations would take seconds at each start.
 _as_written = tf.autograph.experimental.do_not_convert
 _WITHOUT_END = np.iinfo(np.int64).max
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSpec:
-    """How an image file becomes the network's input.
-
-    Attributes:
-        size: Side of the square input, pixels.
-        mean: Mean of RGB in [0, 1] to subtract.
-        std: Standard deviation of RGB in [0, 1] to divide by.
-        augment: Name in `AUGMENTATIONS`; training only.
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    augment: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +86,7 @@ class TrainingStream:
         self._sizes = np.asarray([len(group) for group in groups], np.int64)
         self._turns = self._sizes
         if sampling == "pooled":
-            # Places that a full batch does not fill are jumped over.
+            # Positions that a full batch does not fill are jumped over.
             self._turns = np.asarray(
                 [self.steps_per_epoch * self.batch_size], np.int64
             )
@@ -126,7 +110,7 @@ class TrainingStream:
         """
         shard = shard or Shard()
         batches = (
-            self._places(start_step, shard)
+            self._positions(start_step, shard)
             .map(
                 self.loader(),
                 num_parallel_calls=tf.data.AUTOTUNE,
@@ -142,19 +126,19 @@ class TrainingStream:
         return batches.repeat() if shard.replicas > 1 else batches
 
     def loader(self):
-        """Returns how to load what stands at a place of the endless stream.
+        """Returns how to load what stands at a position of the endless stream.
 
         Returns:
-            (place, int64 scalar counted from 0 over all epochs) -> ({"image":
-            float32 [H, W, 3], "domain_ids": int32 scalar}, label).
+            (position, int64 scalar counted from 0 over all epochs) ->
+            ({"image": float32 [H, W, 3], "domain_ids": int32 scalar}, label).
         """
         augmentation = AUGMENTATIONS[self.spec.augment](self.spec.size)
         read = self.images.reader(self.examples.paths)
-        labels, domain_ids = _tags(self.examples)
+        labels, domain_ids = tags(self.examples)
 
         @_as_written
-        def load(place):
-            example, epoch = self.example_at(place)
+        def load(position):
+            example, epoch = self.example_at(position)
             numbers = tf.random.stateless_uniform(
                 [NUM_RANDOM], tf.stack([(self.seed << 32) + epoch, example])
             )
@@ -168,8 +152,8 @@ class TrainingStream:
 
         return load
 
-    def _places(self, start_step: int, shard: Shard) -> tf.data.Dataset:
-        """Returns the places of the rows that a machine prepares, in order."""
+    def _positions(self, start_step: int, shard: Shard) -> tf.data.Dataset:
+        """Returns the positions of a machine's rows, in order."""
         rows = self.batch_size // shard.workers
         first = shard.worker * rows
         if self.service is not None:
@@ -183,31 +167,31 @@ class TrainingStream:
                     )
                 )
             )
-        places = tf.data.Dataset.range(start_step * rows, _WITHOUT_END)
+        positions = tf.data.Dataset.range(start_step * rows, _WITHOUT_END)
         if shard.workers > 1:
-            places = places.map(
+            positions = positions.map(
                 _as_written(
                     lambda i: i // rows * self.batch_size + first + i % rows
                 )
             )
-        return places
+        return positions
 
-    def example_at(self, place):
-        """Returns which example stands at a place of the endless stream.
+    def example_at(self, position):
+        """Returns which example stands at a position of the endless stream.
 
         Args:
-            place: int64 scalar, counted from 0 over all epochs.
+            position: int64 scalar, counted from 0 over all epochs.
 
         Returns:
             (example, epoch), int64 scalars. With balanced sampling the epoch
             counts the passes over the example's own domain.
         """
-        group = place % len(self._sizes)
-        place = place // len(self._sizes)
+        group = position % len(self._sizes)
+        turn = position // len(self._sizes)
         turns = tf.gather(self._turns, group)
-        epoch, position = place // turns, place % turns
+        epoch, index = turn // turns, turn % turns
         shuffled = tf.random.experimental.index_shuffle(
-            position,
+            index,
             # This draw takes seeds of 32 bits.
             tf.stack([self.seed, epoch * len(self._sizes) + group]),
             tf.gather(self._sizes, group) - 1,
@@ -220,53 +204,7 @@ class TrainingStream:
         first = step * self.batch_size
         return np.asarray(
             [
-                int(self.example_at(tf.constant(place, tf.int64))[0])
-                for place in range(first, first + self.batch_size)
+                int(self.example_at(tf.constant(position, tf.int64))[0])
+                for position in range(first, first + self.batch_size)
             ]
         )
-
-
-def evaluation_dataset(
-    examples: Examples,
-    spec: ImageSpec,
-    batch_size: int,
-    images: Files | None = None,
-) -> tf.data.Dataset:
-    """Returns all examples once, in order, without augmentation.
-
-    Args:
-        examples: The images.
-        spec: How they are prepared; `spec.augment` is not used.
-        batch_size: Images a batch; the last one may be smaller.
-        images: Where decoded images come from; None decodes the files.
-
-    Returns:
-        Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32 [B]},
-        labels int32 [B]).
-    """
-    plain = Plain(spec.size)
-    read = (images or Files(spec.size)).reader(examples.paths)
-    labels, domain_ids = _tags(examples)
-
-    @_as_written
-    def load(index):
-        image = plain.finish(read(index), None)
-        image = normalize(image, spec.mean, spec.std)
-        return (
-            {"image": image, "domain_ids": domain_ids[index]},
-            labels[index],
-        )
-
-    return (
-        tf.data.Dataset.range(len(examples))
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _tags(examples: Examples):
-    return (
-        tf.constant(examples.labels, tf.int32),
-        tf.constant(examples.domain_ids, tf.int32),
-    )

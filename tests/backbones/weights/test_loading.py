@@ -8,8 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+import tensorflow as tf
 
 from dmg_tf.backbones.weights.loading import (
+    assign_torchvision,
     is_keras_weights,
     match_state_dict,
     read_state_dict,
@@ -240,3 +242,16 @@ def test_match_leaves_out_a_classifier_of_other_classes():
 def test_match_names_what_does_not_fit(changes, reason):
     with pytest.raises(UserError, match=f"net.pth: .*{reason}"):
         match(given(**changes))
+
+
+def test_assigning_transposes_and_keeps_another_classifier():
+    kernel, head = tf.Variable(tf.zeros((5, 4, 3, 2))), tf.Variable([1.0, 2.0])
+    entries = {"conv.weight": (kernel, (2, 3, 1, 0)), "fc.bias": (head, (0,))}
+    # PyTorch has (filters, channels, height, width).
+    array = np.arange(120, dtype="f4").reshape(2, 3, 5, 4)
+    state = {"conv.weight": array, "fc.bias": np.zeros(7, "f4")}
+    assign_torchvision(entries, state, classifier=("fc.bias",), source="x.pth")
+    np.testing.assert_array_equal(kernel, array.transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(head, [1, 2])
+    with pytest.raises(UserError, match="x.pth: .*of another shape: fc.bias"):
+        assign_torchvision(entries, state, classifier=(), source="x.pth")

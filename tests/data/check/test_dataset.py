@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from dmg_tf.commands.check_data import main
-from dmg_tf.data.check import dataset as check
+from dmg_tf.commands.check_data import main, make_parser
 from dmg_tf.data.check.dataset import check_dataset
 from dmg_tf.data.check.problems import KINDS, Problems
 from dmg_tf.data.check.text import report_text
+from dmg_tf.data.datasets.domainnet import load as load_domainnet
 from dmg_tf.data.datasets.folder import load
-from dmg_tf.data.datasets.lists import load_domainnet, load_pacs
+from dmg_tf.data.datasets.pacs import load as load_pacs
 from tests.conftest import ROOT
 from tests.data.check import damage as d
 from tests.data.check.checking import problems_of
@@ -170,7 +170,7 @@ def test_fast_reads_no_image_and_loads_no_tensorflow(copy_of):
     d.truncate(root)
     code = (
         "import sys, dmg_tf_command\n"
-        "from dmg_tf.data.check import main\n"
+        "from dmg_tf.commands.check_data import main\n"
         f"code = main([{str(root)!r}, '--fast'])\n"
         "sys.exit(code or 3 * ('tensorflow' in sys.modules))"
     )
@@ -234,7 +234,7 @@ def test_plain_text_has_no_colour(originals, monkeypatch):
 
 def test_help_names_the_exit_codes(capsys):
     with pytest.raises(SystemExit):
-        check.make_parser().parse_args(["--help"])
+        make_parser().parse_args(["--help"])
     out = capsys.readouterr().out
     assert "exit code is 1 when there are errors" in " ".join(out.split())
 

@@ -6,7 +6,8 @@ import pytest
 
 from dmg_tf.data.check.dataset import check_dataset
 from dmg_tf.data.check.text import report_text
-from dmg_tf.data.datasets.lists import load_domainnet, load_pacs
+from dmg_tf.data.datasets.domainnet import load as load_domainnet
+from dmg_tf.data.datasets.pacs import load as load_pacs
 from dmg_tf.errors import UserError
 from tests.data.check import damage as d
 from tests.data.check.checking import expect, problems_of

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.datasets.folder import load, pick_domains, split_by_seed
+from dmg_tf.data.datasets.folder import load, split_by_seed
+from dmg_tf.data.domains import pick_domains
 from dmg_tf.errors import UserError
 from tests.conftest import write_images
 

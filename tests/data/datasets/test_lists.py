@@ -1,6 +1,7 @@
 import pytest
 
-from dmg_tf.data.datasets.lists import load_domainnet, load_pacs
+from dmg_tf.data.datasets.domainnet import load as load_domainnet
+from dmg_tf.data.datasets.pacs import load as load_pacs
 from dmg_tf.errors import UserError
 from tests.conftest import write_images
 

@@ -37,7 +37,7 @@ def test_bad_images_are_found_and_named(data, tmp_path):
 
 @pytest.mark.data
 def test_all_of_pacs_is_readable_at_one_size(pacs):
-    from dmg_tf.data.datasets.lists import load_pacs
+    from dmg_tf.data.datasets.pacs import load as load_pacs
 
     data = load_pacs(pacs, "sketch")
     sample = data.train.select(np.arange(0, len(data.train), 60))

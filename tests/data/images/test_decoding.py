@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import decode
+from dmg_tf.data.images.decoding import decode, or_else
 from dmg_tf.data.images.transforms import random_resized_crop, resize
 from tests.data.images.pictures import encoded, numbers, picture
 
@@ -168,3 +168,16 @@ def test_a_window_is_cut_out_of_what_is_decoded(file_format, mode, size):
     np.testing.assert_array_equal(
         part, whole[top : top + height, left : left + width]
     )
+
+
+def test_a_blank_stands_in_for_what_cannot_be_read():
+    read = or_else(
+        lambda contents: (decode(contents)[:2, :2], True),
+        (tf.zeros([2, 2, 3], tf.uint8), False),
+    )
+    files = [encoded(RGB, "PNG"), b"no image", encoded(RGB, "PNG")[:99]]
+    rows = list(tf.data.Dataset.from_tensor_slices(files).map(read))
+    assert [bool(decoded) for _, decoded in rows] == [True, False, False]
+    np.testing.assert_array_equal(rows[0][0], np.asarray(RGB)[:2, :2])
+    for image, _ in rows[1:]:
+        np.testing.assert_array_equal(image, np.zeros((2, 2, 3)))

@@ -18,7 +18,8 @@ from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.service import client as service_client
 from dmg_tf.data.service.client import check_service, parse_address
 from dmg_tf.data.streams.cache import make_cache
-from dmg_tf.data.streams.training import ImageSpec, Shard, TrainingStream
+from dmg_tf.data.streams.evaluation import ImageSpec
+from dmg_tf.data.streams.training import Shard, TrainingStream
 from dmg_tf.errors import UserError
 from tests.conftest import ROOT
 from tests.devices.workers import command

@@ -284,7 +284,7 @@ def test_loser_of_a_race_takes_the_folder_of_the_winner(tmp_path, monkeypatch):
         render_all(partial, seed, count)
         # Below the root, since a rename to another disk would not be atomic.
         assert tmp_path in partial.parents
-        winner = tmp_path / partial.name
+        winner = tmp_path / "dmg_tf_shapes_v1_seed0_1"
         assert not winner.exists()
         winner.mkdir()
         (winner / "winner").touch()

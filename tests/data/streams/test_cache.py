@@ -9,11 +9,8 @@ from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.images.decoding import decode
 from dmg_tf.data.streams import cache as cache_module
 from dmg_tf.data.streams.cache import DiskCache, Files, MemoryCache, make_cache
-from dmg_tf.data.streams.training import (
-    ImageSpec,
-    TrainingStream,
-    evaluation_dataset,
-)
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.scoring import naming_bad_images
 from tests.data.streams.test_training import assert_equal_batches, batches

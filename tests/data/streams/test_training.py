@@ -6,11 +6,8 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.data.datasets.folder import load
-from dmg_tf.data.streams.training import (
-    ImageSpec,
-    TrainingStream,
-    evaluation_dataset,
-)
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.training import TrainingStream
 
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
 

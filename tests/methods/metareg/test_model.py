@@ -135,7 +135,7 @@ def test_a_step_trains_all_three(make, optimizer):
 
 def test_task_network_is_the_last_layer_unless_told_otherwise(make):
     model = make()
-    assert model.mask_sites == ("fc",)
+    assert [stage.name for stage in model.task_network.stages] == ["fc"]
     assert [w.shape for w in model.regularizer_weights] == [(8, 4), (4,)]
     wider = make(mask_sites=["body"])
     assert len(wider.regularizer_weights) > 2
@@ -152,7 +152,8 @@ def test_saved_with_all_it_learned(make, tmp_path):
         weight.assign(rng.uniform(size=weight.shape))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert (again.meta_steps, again.meta_learning_rate) == (2, 0.5)
+    assert again.options.meta_steps == 2
+    assert again.options.meta_learning_rate == 0.5
     for old, new in zip(model.variables, again.variables, strict=True):
         np.testing.assert_array_equal(old.numpy(), new.numpy())
 
@@ -167,7 +168,7 @@ def test_resumed_run_is_the_unbroken_one(with_stub, tiny_folder, tmp_path):
         image_size=32,
         batch_size=8,
         epochs=3,
-        meta_steps=2,
+        options={"meta_steps": 2},
         learning_rate=1e-3,
         output=str(tmp_path / "whole"),
     )

@@ -3,10 +3,8 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.evaluator import out_of_domain_rules
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.multi_headed.model import DomainHeads
-from dmg_tf.report.text import rule_name
 from tests.helpers import assert_layer_contract, random_batch
 
 DOMAINS = ("a", "b", "c")
@@ -98,12 +96,13 @@ def test_rules_need_domains_only_where_they_are_known(model):
         model.logits(images, "known_domain")
     with pytest.raises(UserError, match="head/a"):
         model.logits(images, "mask/a")
-    rules = out_of_domain_rules(model.prediction_rules)
-    assert rules == ("pred_ens", "head/a", "head/b", "head/c")
+    rules = [rule.name for rule in model.rules() if not rule.needs_domain]
+    assert rules == ["pred_ens", "head/a", "head/b", "head/c"]
 
 
 def test_tables_name_the_heads():
-    assert rule_name("head/a") == "head of a"
+    rules = {rule.name: rule.title for rule in make().rules()}
+    assert rules["head/a"] == "head of a"
 
 
 # === Training ===

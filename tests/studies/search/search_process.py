@@ -12,7 +12,7 @@ import dmg_tf_command  # noqa: F401
 from dmg_tf.console.quiet import load_tensorflow  # noqa: E402
 from dmg_tf.registry import BACKBONES  # noqa: E402
 
-BACKBONES._places["stub"] = "tests.stubs:stub"
+BACKBONES.register("stub", "tests.stubs:STUB_SPEC")
 
 
 def watch_runs():

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import PIL.Image
 
+from dmg_tf.data.images.pillow import as_rgb
 from dmg_tf.html.markup import Markup, tag
 
 # Side of a thumbnail, pixels.
@@ -27,7 +28,7 @@ def thumbnail(path: str, name: str) -> Markup | None:
     try:
         with PIL.Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))  # JPEGs decode faster
-            image = _as_rgb(image)
+            image = as_rgb(image)
     except Exception:  # Pillow raises many kinds, from OSError to struct.error
         return None
     image.thumbnail((SIDE, SIDE))
@@ -42,14 +43,6 @@ def thumbnail(path: str, name: str) -> Markup | None:
         height=height,
         class_="tiny" if max(width, height) < SIDE else None,
     )
-
-
-def _as_rgb(image) -> PIL.Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow would clip 16 bits at 255 instead of scaling them.
-        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-        return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
 
 
 def shades(shares: np.ndarray, name: str) -> Markup:

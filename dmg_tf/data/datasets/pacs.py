@@ -1,0 +1,104 @@
+"""PACS with its official lists (Sec. 4.1)."""
+
+import pathlib
+from collections.abc import Sequence
+
+from dmg_tf.data.datasets.list_reader import ListReader, check_apart
+from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
+from dmg_tf.data.domains import pick_domains
+from dmg_tf.data.examples import (
+    DomainData,
+    Examples,
+    check_domain_data,
+    noting_lacking_classes,
+)
+
+
+def _list_path(root: pathlib.Path, domain: str, split: str) -> pathlib.Path:
+    return root / "splits" / f"{domain}_{split}_kfold.txt"
+
+
+LAYOUT = ListLayout(
+    path=_list_path,
+    words=("train", "crossval", "test"),
+    first_label=1,
+    needs_validation=True,
+    test_is_all=True,
+)
+
+
+def load(
+    root: str | pathlib.Path,
+    target: str,
+    sources: Sequence[str] | None = None,
+    seed: int = 0,
+) -> DomainData:
+    """Reads PACS with its official splits (Sec. 4.1).
+
+    `DIR/splits/<domain>_{train,crossval,test}_kfold.txt`: sources learn from
+    `train` and select on `crossval`; the target is scored on `test`, which is
+    all of its images. PACS has no in-domain test split.
+
+    Args:
+        root: The folder.
+        target: The domain that is held out.
+        sources: The domains to train on; None for all others.
+        seed: Not used: the splits are given.
+
+    Raises:
+        UserError: If a list is missing or wrong; see `ListReader`.
+    """
+    del seed
+    root = pathlib.Path(root)
+    sources = pick_domains(
+        LAYOUT.domains(root), target, sources, str(root / "splits")
+    )
+
+    def path_of(domain, split):
+        return _list_path(root, domain, split)
+
+    reader = ListReader(root, LAYOUT.first_label)
+    lists = reader.read_all(
+        [path_of(d, s) for d in sources for s in ("train", "crossval")]
+        + [path_of(target, "test")]
+    )
+    for domain in sources:
+        check_apart(
+            lists, path_of(domain, "train"), path_of(domain, "crossval")
+        )
+
+    def joined(split):
+        return Examples.concatenate(
+            [
+                reader.examples(lists[path_of(domain, split)], index)
+                for index, domain in enumerate(sources)
+            ]
+        )
+
+    data = DomainData(
+        reader.class_names,
+        sources,
+        target,
+        joined("train"),
+        joined("crossval"),
+        None,
+        reader.examples(lists[path_of(target, "test")], -1),
+        complete=False,
+    )
+    check_domain_data(data)
+    return noting_lacking_classes(data)
+
+
+SPEC = DatasetSpec(
+    title="PACS",
+    load=load,
+    domains=LAYOUT.domains,
+    recognises=LAYOUT.recognises,
+    presets=PAPER_PRESETS,
+    layout=LAYOUT,
+    splits_in_words=(
+        "As a source a domain is learned from by train and selects the epoch "
+        "by validation (crossval);\nas the target it is scored on test, which "
+        "is all of it."
+    ),
+)

@@ -1,0 +1,231 @@
+"""How a method learns: what a step minimises, and what it reports."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dmg_tf.errors import UserError
+from dmg_tf.methods.steps import Step, cross_entropies
+
+MAIN = "main"
+
+
+class Learning:
+    """The training side of a `DomainModel`.
+
+    A method overrides the first of `penalties`, `objective` and `train_step`
+    that suffices.
+
+    Attributes:
+        total_steps: Steps of the whole run, for methods that ask for
+            `progress`; set by whoever trains.
+    """
+
+    total_steps: int | None = None
+
+    def tracked(self) -> tuple[str, ...]:
+        """Returns the names of the training metrics, in order."""
+        further = tuple(self.spec.metrics)
+        return (
+            ("loss", "accuracy", "cross_entropy", *further)
+            if further
+            else ("loss", "accuracy")
+        )
+
+    def penalties(self) -> dict[str, tuple[float, tf.Tensor]]:
+        """Returns {name: (weight, value)} of what is added to the loss."""
+        return {}
+
+    def objective(self, inputs, labels, weights=None) -> Step:
+        """Returns what a step minimises.
+
+        Args:
+            inputs: {"image": ..., "domain_ids": ...}, as for a call.
+            labels: int [B], or float [B, C] of shares.
+            weights: float [B], how much each image counts, or None.
+        """
+        logits = tf.cast(self(inputs, training=True), tf.float32)
+        cross_entropy = self.cross_entropy(labels, logits, weights)
+        return Step(
+            logits, {"cross_entropy": (1.0, cross_entropy), **self.penalties()}
+        )
+
+    def train_step(self, data):
+        """Updates the weights with one batch; returns running means.
+
+        Paper: Sec. 3.2, Eq. 2. Differs: cross entropy is the mean over the
+        batch, as in the official code.
+        """
+        inputs, labels, weights = self.unpack(data)
+        step = self.minimise(lambda: self.objective(inputs, labels, weights))
+        return self.track(inputs, labels, step, weights=weights)
+
+    def minimise(
+        self,
+        objective: Callable[[], Step],
+        variables: Sequence | None = None,
+        optimizer: str = MAIN,
+    ) -> Step:
+        """Takes one step of an optimiser.
+
+        Args:
+            objective: What to minimise; called under a gradient tape.
+            variables: What to change; None for all that the optimiser has.
+            optimizer: "main", or a name of `trained_apart`.
+
+        Returns:
+            What the objective returned.
+        """
+        chosen = self.optimizers[optimizer]
+        if variables is None:
+            variables = self.trained_by(optimizer)
+        with tf.GradientTape() as tape:
+            step = objective()
+            scaled = chosen.scale_loss(_share_of_replica(step.loss))
+        gradients = tape.gradient(scaled, variables)
+        chosen.apply_gradients(zip(gradients, variables, strict=True))
+        return step
+
+    def track(self, inputs, labels, *steps: Step, weights=None) -> dict:
+        """Updates the running means and returns them.
+
+        Args:
+            inputs: The batch's, as for a call.
+            labels: Its labels.
+            *steps: What its updates learned from; loss and accuracy are the
+                first one's.
+            weights: float [B], or None.
+        """
+        values = {"loss": steps[0].loss}
+        for step in reversed(steps):
+            values |= {name: value for name, (_, value) in step.terms.items()}
+            values |= step.metrics
+        return self._track(inputs, labels, steps[0].logits, values, weights)
+
+    def by_domain(self, x):
+        """Sorts a batch by domain: [B, ...] -> [D, B / D, ...].
+
+        For methods whose spec asks for batches `BY_DOMAIN`.
+        """
+        if x is None:
+            return None
+        num_domains = len(self.source_domains)
+        shape = tf.shape(x)
+        rows = tf.reshape(x, tf.concat([[-1, num_domains], shape[1:]], axis=0))
+        order = [1, 0, *range(2, len(x.shape) + 1)]
+        return tf.transpose(rows, order)
+
+    def rate_of(self, variable, learning_rate: float) -> float:
+        """Returns a variable's learning rate as a multiple of the network's.
+
+        Args:
+            variable: One of `trainable_variables`.
+            learning_rate: The network's.
+        """
+        del variable, learning_rate
+        return 1.0
+
+    def trained_apart(self) -> Mapping[str, Sequence]:
+        """Returns {name: variables} that optimisers of their own train."""
+        return {}
+
+    def trained_by(self, optimizer: str) -> list:
+        """Returns the variables of an optimiser, by its name."""
+        apart = self.trained_apart()
+        if optimizer != MAIN:
+            return list(apart[optimizer])
+        others = {id(v) for group in apart.values() for v in group}
+        return [v for v in self.trainable_weights if id(v) not in others]
+
+    @property
+    def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """{name: optimiser}: the compiled one is "main"."""
+        return {MAIN: self.optimizer, **getattr(self, "_further", {})}
+
+    def use_optimizers(self, further: Mapping[str, Any]) -> None:
+        """Sets the optimisers of `trained_apart`, by name; after `compile`."""
+        # An object that Keras looks into would be saved with the weights.
+        object.__setattr__(self, "_further", dict(further))
+
+    @property
+    def progress(self):
+        """The share of the run's steps that were taken: float32 in [0, 1]."""
+        if self.total_steps is None:
+            raise UserError(
+                f"{self.spec.title} asks how far the run is: set "
+                "model.total_steps to the number of its steps before fit"
+            )
+        done = tf.cast(self.optimizer.iterations, tf.float32)
+        return tf.minimum(done / float(self.total_steps), 1.0)
+
+    def unpack(self, data):
+        """Returns (inputs as a dict, labels, weights or None) of a batch."""
+        inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        return self.as_inputs(inputs), labels, weights
+
+    def cross_entropy(self, labels, logits, weights=None):
+        """Returns the mean loss of some images, a float32 scalar.
+
+        That is the compiled loss, or else the cross entropy.
+
+        Args:
+            labels: int [B], or float [B, C] of shares.
+            logits: float32 [B, C].
+            weights: float [B], how much each image counts, or None.
+        """
+        return self.compute_loss(None, labels, logits, weights)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the compiled loss, or else the mean cross entropy.
+
+        Not divided by the number of replicas: `minimise` does that.
+        """
+        if getattr(self, "loss", None) is not None:
+            loss = super().compute_loss(x, y, y_pred, sample_weight)
+            # Keras has divided it by their number already.
+            return loss * float(_num_replicas())
+        each = cross_entropies(y, y_pred)
+        if sample_weight is not None:
+            each *= tf.cast(sample_weight, each.dtype)
+        return tf.reduce_mean(each)
+
+    @property
+    def metrics(self):
+        """The training metrics and compiled ones, reset before each epoch."""
+        compiled = getattr(self, "_compile_metrics", None)
+        return [*self.trackers.values(), *([compiled] if compiled else [])]
+
+    def test_step(self, data):
+        """Scores one batch by the default rule; returns running means."""
+        inputs, labels, weights = self.unpack(data)
+        logits = tf.cast(self(inputs, training=False), tf.float32)
+        values = {"loss": self.cross_entropy(labels, logits, weights)}
+        return self._track(inputs, labels, logits, values, weights)
+
+    def _track(self, inputs, labels, logits, values, weights):
+        count = tf.shape(logits)[0]
+        classes = labels
+        if len(labels.shape) == len(logits.shape):
+            classes = tf.argmax(labels, axis=-1)
+        hits = tf.cast(classes, tf.int64) == tf.argmax(logits, axis=-1)
+        values["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
+        for name, tracker in self.trackers.items():
+            if name in values:
+                tracker.update_state(values[name], sample_weight=count)
+        results = self.compute_metrics(inputs, labels, logits, weights)
+        left_out = set(self.trackers) - set(values)
+        return {k: v for k, v in results.items() if k not in left_out}
+
+
+def _num_replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _share_of_replica(loss):
+    """Returns what a replica adds to the loss; gradients are summed up."""
+    replicas = _num_replicas()
+    return loss / replicas if replicas > 1 else loss

@@ -1,0 +1,311 @@
+"""What version 0.1 wrote is read, evaluated, exported, resumed and searched on.
+
+The files are made by the last commit of that version, taken from git's
+history, on the stub backbone.
+"""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+
+import keras
+import numpy as np
+import pytest
+
+from dmg_tf.commands import evaluate, export, predict, report, search, train
+from dmg_tf.commands import leave_one_out as sweep
+from dmg_tf.config import RunConfig
+from dmg_tf.runs.folder import load_run_model
+from tests.conftest import ROOT
+from tests.devices.workers import last_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_stub")]
+
+COMMIT = "ac2e729"
+METHODS = ("dmg", "aggregate", "multi_headed", "metareg")
+
+
+def git(*args, **kwargs):
+    return subprocess.run(["git", *args], cwd=ROOT, check=True, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    """The project as it was."""
+    folder = tmp_path_factory.mktemp("version_0_1")
+    try:
+        git("cat-file", "-e", f"{COMMIT}^{{commit}}", capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"the commit {COMMIT} is not in this clone's history")
+    with open(folder / "old.tar", "wb") as file:
+        git("archive", COMMIT, "dmg_tf", "tuning", "tests", stdout=file)
+    with tarfile.open(folder / "old.tar") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def start(old, module, argv):
+    """Starts a program of the old version, with the stub backbone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, argv)],
+        cwd=old,
+        env={**os.environ, "PYTHONPATH": str(old)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        printed = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, printed
+
+
+def flags(data, output, *more):
+    return [
+        *("--data", str(data), "--target", "c", "--backbone", "stub"),
+        *("--weights", "none", "--image-size", "32", "--batch-size", "8"),
+        *("--learning-rate", "0.01", "--output", str(output), *more),
+    ]
+
+
+def extra(method):
+    """Settings that are not the defaults, where a file could lose them."""
+    return {
+        "dmg": ["--mask-learning-rate", "0.05", "--siou-weight", "0.5"],
+        "metareg": ["--meta-steps", "2", "--mask-sites", "body"],
+        "aggregate": ["--mask-sites", "fc"],
+    }.get(method, [])
+
+
+@pytest.fixture(scope="module")
+def runs(old, tiny_folder, tmp_path_factory):
+    """Run folders of each method: after 2 epochs, and after 3."""
+    root = tmp_path_factory.mktemp("runs")
+    module = "tests.training.workers"
+    for method in METHODS:
+        processes = [
+            start(
+                old,
+                module,
+                flags(
+                    tiny_folder,
+                    root / f"{method}-{epochs}",
+                    *("--method", method, "--epochs", str(epochs)),
+                    *extra(method),
+                ),
+            )
+            for epochs in (2, 3)
+        ]
+        finish(*processes)
+    return root
+
+
+def new_flags(tiny_folder, run_dir, *more):
+    """The flags of a run, but for those that are another method's."""
+    config = RunConfig.read(run_dir)
+    own = {
+        "dmg": ["--mask-learning-rate", "0.05", "--siou-weight", "0.5"],
+        "metareg": ["--meta-steps", "2", "--mask-sites", "body"],
+    }.get(config.method, [])
+    return flags(tiny_folder, run_dir, "--method", config.method, *own, *more)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_config_is_read(runs, method):
+    config = RunConfig.read(runs / f"{method}-2")
+    assert config.method == method and config.epochs == 2
+    if method == "dmg":
+        assert config.options.mask_learning_rate == 0.05
+        assert config.options.siou_weight == 0.5
+    if method == "metareg":
+        assert config.options.meta_steps == 2
+        assert config.options.mask_sites == ("body",)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_model_predicts_as_it_did(runs, old, method, tmp_path):
+    folder = runs / f"{method}-3"
+    code = (
+        "import sys, numpy as np, keras, dmg_tf\n"
+        "from dmg_tf.registry import BACKBONES\n"
+        "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))\n"
+        "ids = np.array([0, 1, 1, 0], np.int32)\n"
+        "rules = [*model.prediction_rules, model.selection_rule]\n"
+        "found = {r.replace('/', ':'): model.logits(images, r, ids).numpy()"
+        " for r in rules}\n"
+        "np.savez(sys.argv[2], **found)"
+    )
+    path = tmp_path / "old.npz"
+    subprocess.run(
+        [sys.executable, "-c", code, folder / "model.keras", path],
+        cwd=old,
+        env={**os.environ, "PYTHONPATH": str(old)},
+        check=True,
+        capture_output=True,
+    )
+    model = load_run_model(folder)
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
+    ids = np.array([0, 1, 1, 0], np.int32)
+    with np.load(path) as expected:
+        rules = {name.replace(":", "/") for name in expected}
+        assert rules == {rule.name for rule in model.rules()}
+        for rule in rules:
+            np.testing.assert_array_equal(
+                model.logits(images, rule, ids),
+                expected[rule.replace("/", ":")],
+            )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_resumed_to_the_same_weights(runs, tiny_folder, method, tmp_path):
+    folder = runs / f"{method}-2"
+    argv = new_flags(tiny_folder, folder, "--epochs", "3", "--resume")
+    assert train.main(argv) == 0
+    whole, resumed = last_weights(runs / f"{method}-3"), last_weights(folder)
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, resumed[name], name)
+    columns = []
+    for run_dir in (runs / f"{method}-3", folder):
+        with open(run_dir / "history.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            del row["seconds"], row["images_per_second"]
+        columns.append(rows)
+    assert columns[0] == columns[1]
+
+
+def test_other_settings_are_still_refused(runs, tiny_folder, capsys):
+    folder = runs / "dmg-3"
+    argv = flags(tiny_folder, folder, "--epochs", "3", "--resume")
+    assert train.main(argv) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--siou-weight was 0.5, is 0.1" in line
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_evaluated_reported_exported(runs, method, tmp_path, capsys):
+    folder = runs / f"{method}-3"
+    before = json.loads((folder / "results.json").read_text())
+    assert "rules" not in before
+    assert evaluate.main([str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for part in ("in_domain", "out_of_domain", "mask_iou", "mask_density"):
+        assert found[part] == before[part]
+    assert report.main([str(folder)]) == 0
+    assert "Pred-Ens" in (folder / "report.html").read_text("utf-8")
+    saved = tmp_path / "saved"
+    assert export.main([str(folder), str(saved)]) == 0
+    table = tmp_path / "table.csv"
+    images = [*map(str, pathlib.Path(before["config"]["data"]).glob("c/*/*"))]
+    for model in (folder, saved):
+        assert predict.main([str(model), *images, "--csv", str(table)]) == 0
+        rows = list(csv.DictReader(table.open()))
+        assert len(rows) == len(images) and not any(r["error"] for r in rows)
+
+
+def test_an_export_of_version_0_1_predicts(runs, old, tmp_path, capsys):
+    saved, table = tmp_path / "saved", tmp_path / "table.csv"
+    finish(start(old, _with_stub(old, "export"), [runs / "dmg-3", saved]))
+    data = json.loads((runs / "dmg-3" / "results.json").read_text())
+    images = pathlib.Path(data["config"]["data"]) / "c"
+    assert predict.main([str(saved), str(images), "--csv", str(table)]) == 0
+    header = table.read_text().splitlines()[0]
+    assert "mask/a/class" in header and "agreement" in header
+
+
+def _with_stub(old, command) -> str:
+    """Writes a module that runs an old command with the stub backbone."""
+    name = f"old_{command}"
+    (old / "tests" / f"{name}.py").write_text(
+        "import sys\n"
+        "from dmg_tf.registry import BACKBONES\n"
+        f"from dmg_tf.{command} import main\n"
+        "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
+        "sys.exit(main())\n"
+    )
+    return f"tests.{name}"
+
+
+def test_a_cache_of_decoded_images_is_used(old, tiny_folder, tmp_path):
+    cache = tmp_path / "cache"
+    more = ["--cache", "disk", "--cache-dir", str(cache), "--epochs", "1"]
+    argv = flags(tiny_folder, tmp_path / "old", *more)
+    finish(start(old, "tests.training.workers", argv))
+    before = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
+    assert before
+    assert train.main(flags(tiny_folder, tmp_path / "new", *more)) == 0
+    after = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
+    assert before == after
+    results = [
+        json.loads((tmp_path / name / "results.json").read_text())
+        for name in ("old", "new")
+    ]
+    assert results[0]["out_of_domain"] == results[1]["out_of_domain"]
+
+
+def test_a_search_goes_on(old, tiny_folder, tmp_path):
+    folder = tmp_path / "search"
+    argv = flags(
+        tiny_folder,
+        folder,
+        *("--epochs", "1", "--siou-weights", "0", "0.1", "1"),
+    )
+    argv = [*argv, "--max-trials"]
+    finish(start(old, "tests.tuning.search_process", [*argv, "2"]))
+    trials = sorted(folder.rglob("results.json"))
+    before = {p: p.read_text() for p in trials if "trial" in str(p)}
+    assert len(before) >= 2
+    assert search.main([*argv, "3"]) == 0
+    for path, text in before.items():
+        assert path.read_text() == text
+    found = json.loads((folder / "results.json").read_text())
+    assert len(found["trials"]) == 3
+
+
+def test_a_sweep_keeps_what_is_finished(runs, old, tiny_folder, tmp_path):
+    folder = tmp_path / "sweep"
+    argv = [
+        *("--data", str(tiny_folder), "--targets", "c", "--weights", "none"),
+        *("--backbones", "resnet18", "--methods", "dmg", "aggregate"),
+        *("--output", str(folder)),
+    ]
+    for method in ("dmg", "aggregate"):
+        results = json.loads(
+            (runs / f"{method}-3" / "results.json").read_text()
+        )
+        name = f"folder-c-{method}-resnet18-seed0"
+        config = RunConfig(
+            target="c", data=str(tiny_folder), method=method, weights="none"
+        ).resolve("folder")
+        config = config.replace(output=str(folder / name))
+        # As version 0.1 had it: the options of all methods.
+        flat = {
+            **{k: v for k, v in results["config"].items()},
+            **config.to_json(),
+        }
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(flat))
+        (folder / name / "results.json").write_text(
+            json.dumps({**results, "config": flat})
+        )
+    assert sweep.main(argv) == 0
+    tables = "".join(p.read_text() for p in folder.glob("*.md"))
+    assert "DMG" in tables and "Aggregate" in tables
+
+
+def test_old_optimizer_settings_are_kept(runs):
+    model = load_run_model(runs / "dmg-3")
+    rates = model.optimizer.rates
+    masks = {id(m.mask_logits) for m in model.domain_masks.values()}
+    for rate, variable in zip(rates, model.trainable_variables, strict=True):
+        assert rate == pytest.approx(5.0 if id(variable) in masks else 1.0)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
