@@ -7,10 +7,11 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from dmg_tf.config import RunConfig, add_config_flags
+from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.errors import UserError
+from dmg_tf.flags import add_config_flags
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.paper.tables import write_tables
 from dmg_tf.studies.runs import load_runs

@@ -7,16 +7,12 @@ python tuning/search.py --data DIR --target sketch --siou-weights 0 0.1 1
 import pathlib
 import sys
 
-from dmg_tf.config import (
-    RunConfig,
-    add_config_flags,
-    config_from_args,
-    method_of,
-)
+from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.data import detect_dataset
 from dmg_tf.errors import UserError
+from dmg_tf.flags import add_config_flags, config_from_args, method_of
 from dmg_tf.registry import DATASETS
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.search.cluster import process_from_environment

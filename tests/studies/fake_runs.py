@@ -92,7 +92,7 @@ def main():
     sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
     import dmg_tf_command  # noqa: F401  (no TensorFlow)
     from dmg_tf.commands import train
-    from dmg_tf.config import config_from_args, method_of
+    from dmg_tf.flags import config_from_args, method_of
 
     args = train.make_parser(method_of(sys.argv)).parse_args()
     config = config_from_args(args)

@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from dmg_tf.config import args_from_config
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_json, write_text
+from dmg_tf.flags import args_from_config
 from dmg_tf.rules import default_rule
 from dmg_tf.runs.folder import read_results
 from dmg_tf.runs.predictions import OVERALL

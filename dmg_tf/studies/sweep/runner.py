@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from dmg_tf.config import args_from_config
 from dmg_tf.console.bar import Bar
 from dmg_tf.files import writing
+from dmg_tf.flags import args_from_config
 from dmg_tf.rules import default_rule
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.sweep.plan import PlannedRun

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from dmg_tf.config import GENERAL, RunConfig, add_config_flags, add_refusals
+from dmg_tf.config import GENERAL, RunConfig
 from dmg_tf.console.parser import OneLineParser
 from dmg_tf.errors import unknown_name
+from dmg_tf.flags import add_config_flags, add_refusals
 from dmg_tf.methods.spec import no_option, owners_of
 from dmg_tf.registry import METHODS
 from dmg_tf.settings import add_flags, fields_of, flag_of, names_of, type_of

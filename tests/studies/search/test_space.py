@@ -6,8 +6,9 @@ import math
 import pytest
 
 from dmg_tf.commands.search import make_parser
-from dmg_tf.config import RunConfig, config_from_args
+from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
+from dmg_tf.flags import config_from_args
 from dmg_tf.registry import METHODS
 from dmg_tf.settings import LogRange
 from dmg_tf.studies.search.flags import check_length
