@@ -1,41 +1,58 @@
-# `make train` and `make test` do all the set-up they need. A second run
-# installs nothing: the stamp is newer than the requirements.
+# `make train` and `make test` do all the set-up they need, into one folder: users
+# get what running takes, developers all extras and tools. A second run installs
+# nothing: a stamp is newer than what it was made of. Without make (Windows):
+#   python -m venv .venv
+#   .venv\Scripts\pip install -r requirements.txt
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA_FLAG := $(if $(DATA),--data $(DATA))
 TORCH_FLAG := $(if $(TORCH),--torch $(TORCH))
 
-.PHONY: setup train test test-all lint format smoke benchmark protocol check clean
+.PHONY: setup setup-dev train test test-all lint format smoke wheel-smoke benchmark protocol check clean
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.txt requirements-dev.txt requirements-extra.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: Python 3.11 or newer is needed; try make PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+setup-dev: $(VENV)/.installed-dev
+
+# TensorFlow below 2.22 has no wheels for Python 3.14.
+define make-venv
+@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'
+$(PYTHON) -m venv $(VENV)
+endef
+
+$(VENV)/.installed: pyproject.toml requirements.txt
+	$(make-venv)
+	@echo "Installing into $(VENV): 2.5 GB on disk, some minutes the first time"
+	$(PIP) install --quiet -r requirements.txt
 	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml requirements-dev.txt
+	$(make-venv)
+	@echo "Installing into $(VENV): 2.9 GB on disk, some minutes the first time"
+	$(PIP) install --quiet -r requirements-dev.txt
+	@touch $(VENV)/.installed $@
 
 train: setup
 	$(BIN)/python train.py --target sketch --backbone resnet18 $(ARGS)
 
-test: setup
+test: setup-dev
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all: test
 
-lint: setup
+lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: setup
+format: setup-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # Train and score on the built-in data, in a folder of its own; export in every
 # format, load each file without this package and compare; predict a folder.
-smoke: setup
+smoke: setup-dev
 	rm -rf runs/smoke
 	$(BIN)/python train.py --target sketch --epochs 1 --output runs/smoke
 	$(BIN)/python evaluate.py runs/smoke
@@ -44,9 +61,14 @@ smoke: setup
 	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/*/sketch --csv runs/smoke/predictions.csv
 	$(BIN)/python -m dmg_tf.data.check runs/smoke/images/* --fast
 
+# Builds the wheel, installs it into an empty environment, and trains and predicts
+# there, in another folder.
+wheel-smoke: setup-dev
+	$(BIN)/python tests/wheel_smoke.py
+
 # The tables of benchmarks/README.md. PACS is read from DATA where it is given;
 # TORCH is a Python that has PyTorch and torchvision, to compare with.
-benchmark: setup
+benchmark: setup-dev
 	$(BIN)/python -m benchmarks.train_step $(TORCH_FLAG)
 	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.input $(DATA_FLAG) $(TORCH_FLAG)
@@ -58,7 +80,7 @@ protocol: setup
 	$(BIN)/python tuning/leave_one_out.py --methods aggregate aggregate-sgd multi_headed metareg dmg --epochs 3 --image-size 32 --cache disk --output runs/protocol
 	$(BIN)/python tuning/paper.py runs/protocol
 
-check: lint test smoke
+check: lint test smoke wheel-smoke
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) build .pytest_cache .ruff_cache

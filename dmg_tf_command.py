@@ -14,13 +14,12 @@ def main(argv: list[str] | None = None) -> int:
     return main(argv)
 
 
-def start(command: str, called: str) -> None:
-    """Runs one command with the process' arguments, and ends the process.
+def start(command: str) -> None:
+    """Runs a command as a script or module of the checkout, then exits.
 
     Args:
         command: Its name, as in `dmg-tf COMMAND`.
-        called: What the user typed to start it, for usage and errors.
     """
     from dmg_tf.commands.main import run
 
-    sys.exit(run(command, None, called))
+    sys.exit(run(command, None, front=None))

@@ -3,4 +3,4 @@
 from dmg_tf_command import start
 
 if __name__ == "__main__":
-    start("evaluate", "evaluate.py")
+    start("evaluate")

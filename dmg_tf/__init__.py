@@ -7,14 +7,24 @@ arguments first, before TensorFlow is loaded; see `dmg_tf_command`.
 
 import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["DomainMask", "build_model", "run_training"]
+if TYPE_CHECKING:  # what editors and type checkers see; see `__getattr__`
+    from dmg_tf.config import RunConfig
+    from dmg_tf.experiment import run_training
+    from dmg_tf.methods.build import build_model
+    from dmg_tf.methods.dmg.domain_mask import DomainMask
+    from dmg_tf.predict.loaded import load
+
+__version__ = "0.2.0"
+__all__ = ["DomainMask", "RunConfig", "build_model", "load", "run_training"]
 
 _PLACES = {
-    "build_model": "dmg_tf.methods.build",
-    "run_training": "dmg_tf.experiment",
     "DomainMask": "dmg_tf.methods.dmg.domain_mask",
+    "RunConfig": "dmg_tf.config",
+    "build_model": "dmg_tf.methods.build",
+    "load": "dmg_tf.predict.loaded",
+    "run_training": "dmg_tf.experiment",
 }
 # All that a saved model can hold.
 _SAVED = (
@@ -24,10 +34,14 @@ _SAVED = (
 )
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
 def register() -> None:

@@ -5,4 +5,4 @@ import sys
 from dmg_tf.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(front="python -m dmg_tf"))

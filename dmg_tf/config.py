@@ -36,10 +36,9 @@ class RunConfig:
     """
 
     target: str = setting(
-        "the domain that training never sees",
+        "the domain that training never sees (required)",
         metavar="DOMAIN",
         group="data",
-        required=True,
     )
     data: str | None = setting(
         "folder of domains, DIR/<domain>/<class>/<image>, or PACS' own folder "

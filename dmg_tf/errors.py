@@ -15,6 +15,16 @@ class UserError(Exception):
     exit_code = 2
 
 
+def missing_extra(what: str, extra: str) -> UserError:
+    """Returns the error for a part of this package that is not installed.
+
+    Args:
+        what: What needs it, and what is missing.
+        extra: The extra that brings it, as `pyproject.toml` calls it.
+    """
+    return UserError(f'{what}: pip install "dmg-tf[{extra}]"')
+
+
 class WorkerLost(UserError):
     """Another machine of the run is gone; starting all again mends it."""
 

@@ -121,9 +121,6 @@ def add_config_file(
     parser.set_defaults(
         **{name: known[name] for name in values if name in known}
     )
-    for action in parser._actions:
-        if action.dest in values:
-            action.required = False
 
 
 def add_config_flags(
@@ -229,3 +226,23 @@ def config_from_args(args: argparse.Namespace) -> RunConfig:
     config = RunConfig.from_json(values)
     config.check()
     return config
+
+
+def check_domains(config: RunConfig) -> None:
+    """Checks the domains by their names; opens no list and no image.
+
+    Raises:
+        UserError: If the target is missing, the data can't be found, or has no
+            such domains.
+    """
+    # NumPy, which comes along, would slow the answer to a mistyped flag.
+    from dmg_tf.data.domains import domain_names, pick_domains
+
+    known = domain_names(config.dataset, config.data)
+    where = config.data or "the built-in data"
+    if config.target is None:
+        raise UserError(
+            "--target is the domain to hold out; "
+            f"{where} has {', '.join(known)}"
+        )
+    pick_domains(known, config.target, config.sources, where)

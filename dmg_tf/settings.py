@@ -39,7 +39,6 @@ class Setting:
         axis: The flag of a search that takes its values; None if a search
             can't vary it.
         group: The heading in `--help` that it comes under.
-        required: Whether the command line must have it.
     """
 
     help: str
@@ -53,7 +52,6 @@ class Setting:
     search: tuple[Any, ...] | LogRange | None = None
     axis: str | None = None
     group: str = ""
-    required: bool = False
 
 
 def setting(help: str, default: Any = None, **facts) -> Any:
@@ -172,9 +170,7 @@ def add_flags(
             options["metavar"] = facts.metavar
         if many:
             options["nargs"] = "+"
-        where.add_argument(
-            flag_of(name), type=kind, required=facts.required, **options
-        )
+        where.add_argument(flag_of(name), type=kind, **options)
 
 
 def check(values: Any) -> None:

@@ -89,7 +89,6 @@ def test_errors(flags, match):
 @pytest.mark.parametrize(
     "flags,words",
     [
-        ([], "required: --target"),
         (["--target", "a", "--epochs", "many"], "invalid int value: 'many'"),
         (["--target", "a", "--lambda", "1"], "unrecognized arguments"),
         (

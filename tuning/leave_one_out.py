@@ -8,4 +8,4 @@ sys.path[0] = str(pathlib.Path(__file__).resolve().parent.parent)
 from dmg_tf_command import start  # noqa: E402
 
 if __name__ == "__main__":
-    start("sweep", "tuning/leave_one_out.py")
+    start("sweep")

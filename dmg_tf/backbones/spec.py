@@ -28,12 +28,14 @@ class Package:
 
     Attributes:
         name: What `pip install` calls the package.
+        extra: The extra of this package that brings it.
         module: What Python calls it.
         path: The file in the module's folder.
         sha256: The first digits of its SHA-256, or all of them.
     """
 
     name: str
+    extra: str
     module: str
     path: str
     sha256: str

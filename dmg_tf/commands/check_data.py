@@ -72,6 +72,8 @@ def _write(report, as_json: bool) -> None:
         else:
             print_report(report)
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # as of `| head`, which is no error
     except OSError as error:
         # Python flushes once more at the end, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

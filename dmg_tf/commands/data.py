@@ -3,12 +3,12 @@
 import importlib
 import sys
 
-from dmg_tf.console.parser import called, program
+from dmg_tf.console.parser import command, program, running
 from dmg_tf.errors import unknown_name
 
 _PARTS = {"shapes": "shapes", "service": "data_service"}
 _USAGE = """\
-usage: dmg-tf data {shapes,service} ...
+usage: {} {{shapes,service}} ...
 
   shapes   draw the built-in dataset into a folder
   service  start a part of a tf.data service, which prepares images"""
@@ -18,11 +18,11 @@ usage: dmg-tf data {shapes,service} ...
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
-        print(_USAGE)
+        print(_USAGE.format(command("data")))
         return 0 if argv else 2
     part, *rest = argv
     if part not in _PARTS:
         raise unknown_name("part of dmg-tf data", part, _PARTS)
-    called(f"dmg-tf data {part}")
+    running(f"data {part}")
     module = importlib.import_module(f"dmg_tf.commands.{_PARTS[part]}")
     return module.main(rest)

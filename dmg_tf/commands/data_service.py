@@ -1,8 +1,8 @@
 """Starts a part of a `tf.data` service, which prepares training images.
 
-python -m dmg_tf.data.service dispatcher --port 5050
-python -m dmg_tf.data.service worker --dispatcher HOST:5050
-python train.py ... --data-service HOST:5050
+dmg-tf data service dispatcher --port 5050
+dmg-tf data service worker --dispatcher HOST:5050
+dmg-tf train ... --data-service HOST:5050
 """
 
 import signal

@@ -1,6 +1,6 @@
 """Serves a trained model as a web page, on this machine alone by default.
 
-python -m dmg_tf.demo RUN_OR_SAVED_MODEL [--port 8510]
+dmg-tf demo RUN_OR_SAVED_MODEL [--port 8510]
 """
 
 import argparse

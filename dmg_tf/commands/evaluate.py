@@ -1,6 +1,6 @@
 """Prints accuracy in and out of domain of a finished run.
 
-python evaluate.py RUN_DIR [--data DIR] [--prediction-rule RULE ...] [--json]
+dmg-tf evaluate RUN_DIR [--data DIR] [--prediction-rule RULE ...] [--json]
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Holds out each domain in turn, for all methods, and prints the tables.
 
-python tuning/leave_one_out.py --methods aggregate dmg --seeds 0 1 2
+dmg-tf sweep --methods aggregate dmg --seeds 0 1 2
 """
 
 import pathlib
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
-from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.errors import UserError
 from dmg_tf.flags import add_config_flags
 from dmg_tf.studies.devices import check_devices
@@ -36,7 +36,7 @@ def make_parser(methods: Sequence[str] | None = None) -> OneLineParser:
     usual = default_methods()
     parser = OneLineParser(
         description=f"{__doc__.splitlines()[0]} What is not a flag of the "
-        "sweep holds for every run, as for train.py."
+        f"sweep holds for every run, as for {command('train')}."
     )
     sweep = parser.add_argument_group("sweep")
     sweep.add_argument(

@@ -3,8 +3,7 @@
 import importlib
 import sys
 
-from dmg_tf.console.parser import called as set_called
-from dmg_tf.console.parser import program
+from dmg_tf.console.parser import program, running, started_by
 from dmg_tf.errors import unknown_name
 
 # Command: its module here, and what it does, in the order of a project.
@@ -24,24 +23,25 @@ COMMANDS = {
 }
 
 
-def run(command: str, argv: list[str] | None, called: str) -> int:
+def run(command: str, argv: list[str] | None, front: str | None) -> int:
     """Runs one command; returns its exit code.
 
     Args:
         command: A key of `COMMANDS`.
         argv: Its arguments; None for those of the process.
-        called: How it was started, for usage and errors.
+        front: How it was started, see `started_by`.
     """
-    set_called(called)
+    started_by(front)
+    running(command)
     module = importlib.import_module(f"dmg_tf.commands.{COMMANDS[command][0]}")
     return module.main(argv)
 
 
 @program()
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, front: str = "dmg-tf") -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
-        print(_usage())
+        print(_usage(front))
         return 0 if argv else 2
     command, *rest = argv
     if command == "--version":
@@ -51,15 +51,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if command not in COMMANDS:
         raise unknown_name("command", command, COMMANDS)
-    return run(command, rest, f"dmg-tf {command}")
+    return run(command, rest, front)
 
 
-def _usage() -> str:
+def _usage(front: str) -> str:
     width = max(map(len, COMMANDS))
     rows = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: dmg-tf COMMAND ...",
+            f"usage: {front} COMMAND ...",
             "",
             "Domain-specific masks for generalization in Keras: one image "
             "classifier for",
@@ -67,6 +67,6 @@ def _usage() -> str:
             "",
             *rows,
             "",
-            "dmg-tf COMMAND --help tells what a command takes.",
+            f"{front} COMMAND --help tells what a command takes.",
         ]
     )

@@ -1,12 +1,12 @@
 """Makes the paper's tables and figures from a folder of run folders.
 
-python tuning/paper.py DIR [--with-paper]
+dmg-tf paper DIR [--with-paper]
 """
 
 import pathlib
 
 from dmg_tf.console.bar import print_error
-from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.files import writing
 from dmg_tf.registry import METHODS
@@ -28,7 +28,7 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "folder",
         metavar="DIR",
-        help="a folder of run folders, as tuning/leave_one_out.py leaves it",
+        help=f"a folder of run folders, as {command('sweep')} leaves it",
     )
     parser.add_argument(
         "--output",

@@ -10,8 +10,6 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
-from dmg_tf.report.run_page import score_again, write_run_report
-from dmg_tf.runs.predictions import FILE_NAME
 
 
 def make_parser() -> OneLineParser:
@@ -27,7 +25,7 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--score",
         action="store_true",
-        help=f"predict all images again first, for {FILE_NAME}; accuracies "
+        help="predict all images again first, for predictions.csv; accuracies "
         "stay those of results.json",
     )
     return parser
@@ -41,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--data {args.data} is no folder")
     if args.score:
         _score_again(args, config)
+    from dmg_tf.report.run_page import write_run_report
+
     path = write_run_report(args.run_dir, args.data)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _score_again(args, config) -> None:
     load_tensorflow()
+    from dmg_tf.report.run_page import score_again
+
     if args.data:
         config = dataclasses.replace(config, data=args.data)
     score_again(args.run_dir, config)

@@ -1,7 +1,7 @@
 """Searches settings by the sources' validation accuracy.
 
-python tuning/search.py --target sketch --backbone resnet18 --epochs 2
-python tuning/search.py --data DIR --target sketch --siou-weights 0 0.1 1
+dmg-tf search --target sketch --backbone resnet18 --epochs 2
+dmg-tf search --data DIR --target sketch --siou-weights 0 0.1 1
 """
 
 import pathlib

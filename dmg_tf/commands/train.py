@@ -1,20 +1,29 @@
 """Trains on the source domains, reports in and out of domain.
 
-python train.py --target sketch --backbone resnet18
-python train.py --data DIR --target DOMAIN
+dmg-tf train --target sketch --backbone resnet18
+dmg-tf train --data DIR --target DOMAIN
 """
 
+import pathlib
+import shlex
 import sys
+from collections.abc import Sequence
 
-from dmg_tf.config import RunConfig
-from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.quiet import load_tensorflow
-from dmg_tf.flags import add_config_flags, config_from_args, method_of
+from dmg_tf.flags import (
+    add_config_file,
+    add_config_flags,
+    check_domains,
+    config_from_args,
+    method_of,
+)
 
 
-def make_parser(method: str = RunConfig.method) -> OneLineParser:
+def make_parser(argv: Sequence[str] = ()) -> OneLineParser:
     parser = OneLineParser(description=__doc__.splitlines()[0])
-    add_config_flags(parser, method)
+    add_config_flags(parser, method_of(argv))
+    add_config_file(parser, argv)
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -25,19 +34,31 @@ def make_parser(method: str = RunConfig.method) -> OneLineParser:
         action="store_true",
         help="write saved_model/ into the run folder, for TensorFlow alone",
     )
+    parser.add_argument(
+        "--callback",
+        action="append",
+        default=[],
+        metavar="MODULE:FACTORY",
+        help="a function that returns a Keras callback, e.g. for W&B or MLflow "
+        "(docs/using.md); may be repeated",
+    )
     return parser
 
 
 @program("--resume goes on with it")
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    args = make_parser(method_of(argv)).parse_args(argv)
+    args = make_parser(argv).parse_args(argv)
     config = config_from_args(args)
+    check_domains(config)
     load_tensorflow()
     from dmg_tf.experiment import run_training
     from dmg_tf.report.text import results_text
+    from dmg_tf.training.callbacks import load_callbacks
 
-    result = run_training(config, resume=args.resume)
+    result = run_training(
+        config, resume=args.resume, callbacks=load_callbacks(args.callback)
+    )
     if not result.is_chief:
         return 0  # the chief tells it all
     if args.export:
@@ -48,4 +69,22 @@ def main(argv: list[str] | None = None) -> int:
         export_run(result.run_dir, saved_model, replace=True)
     print(results_text(result.results))
     print(f"\nAll of it is in {result.run_dir}")
+    print(next_steps(result.run_dir, args.export))
     return 0
+
+
+def next_steps(run_dir: pathlib.Path, exported: bool) -> str:
+    """Returns what to do with a finished run, a line each."""
+    run = shlex.quote(str(run_dir))
+    out = shlex.quote(str(run_dir / "saved_model"))
+    take_away = f"{command('export')} {run} {out}"
+    return "\n".join(
+        [
+            f"look at it:    {run_dir / 'report.html'}",
+            f"predict:       {command('predict')} {run} IMAGES --csv out.csv",
+            f"try it out:    {command('demo')} {run}",
+            f"SavedModel:    {out}"
+            if exported
+            else f"take it away:  {take_away}",
+        ]
+    )

@@ -1,33 +1,106 @@
-"""Command lines: arguments, and how a program ends."""
+"""Command lines: arguments, how a program was started, and how it ends."""
 
 import argparse
+import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dmg_tf.errors import UserError
 
-_program = None
+# How a checkout's scripts and modules start a command.
+CHECKOUT = {
+    "train": "python train.py",
+    "evaluate": "python evaluate.py",
+    "predict": "python -m dmg_tf.predict",
+    "export": "python -m dmg_tf.export",
+    "report": "python -m dmg_tf.report",
+    "check": "python -m dmg_tf.data.check",
+    "sweep": "python tuning/leave_one_out.py",
+    "search": "python tuning/search.py",
+    "paper": "python tuning/paper.py",
+    "demo": "python -m dmg_tf.demo",
+    "data shapes": "python -m dmg_tf.data.shapes",
+    "data service": "python -m dmg_tf.data.service",
+}
+_front: str | None = "dmg-tf"
+_running: str | None = None
 
 
-def called(program: str | None) -> None:
-    """Says how the running program was called, for its usage and errors."""
-    global _program
-    _program = program
+def started_by(front: str | None) -> None:
+    """Says how the program was started.
+
+    Args:
+        front: What was typed before the command's name, "dmg-tf" or "python -m
+            dmg_tf"; None where a script or a module of `CHECKOUT` was started.
+    """
+    global _front
+    _front = front
+
+
+def running(name: str) -> None:
+    """Says which command runs, e.g. "train" or "data shapes"."""
+    global _running
+    _running = name
+
+
+def command(name: str) -> str:
+    """Returns what to type for a command, in the way this program was started.
+
+    Args:
+        name: The command, e.g. "train" or "data shapes".
+    """
+    return CHECKOUT[name] if _front is None else f"{_front} {name}"
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with exit code 2."""
+    """An argument parser whose errors are one line, with exit code 2.
+
+    A flag that it does not know is told first, with the nearest one.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if _program is not None and "prog" not in kwargs:
-            self.prog = _program
+        if _running is not None and "prog" not in kwargs:
+            self.prog = command(_running)
+
+    def parse_args(self, args=None, namespace=None):
+        """Parses all arguments; see `argparse`."""
+        self._check_flags(args)
+        return super().parse_args(args, namespace)
+
+    def parse_intermixed_args(self, args=None, namespace=None):
+        """Parses flags and positional arguments in any order."""
+        self._check_flags(args)
+        return super().parse_intermixed_args(args, namespace)
 
     def error(self, message):
         """Prints the message alone and ends the program."""
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+    def _check_flags(self, args) -> None:
+        # Else a required argument that is missing would be told instead.
+        known = list(self._flags())
+        for word in sys.argv[1:] if args is None else args:
+            flag = word.partition("=")[0]
+            if flag == "--":
+                return
+            # argparse takes the beginning of a flag for the flag.
+            if not flag.startswith("--") or any(
+                name.startswith(flag) for name in known
+            ):
+                continue
+            near = difflib.get_close_matches(flag, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {flag}{hint}")
+
+    def _flags(self) -> Iterator[str]:
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._flags()
 
 
 def program(if_interrupted: str = "") -> Callable:
@@ -45,9 +118,12 @@ def program(if_interrupted: str = "") -> Callable:
 
     def decorate(main):
         @functools.wraps(main)
-        def run(argv: list[str] | None = None) -> int:
+        def run(argv: list[str] | None = None, **options) -> int:
             try:
-                return main(argv)
+                code = main(argv, **options)
+                # What is printed may stay in a buffer until here.
+                sys.stdout.flush()
+                return code
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return error.exit_code

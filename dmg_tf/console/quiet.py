@@ -19,7 +19,12 @@ _CHATTER = re.compile(
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices, without the chatter."""
+    """Imports TensorFlow and looks for devices, without the chatter.
+
+    It takes seconds, which are announced to who watches.
+    """
+    if "tensorflow" not in sys.modules and sys.stderr.isatty():
+        print("loading TensorFlow ...", file=sys.stderr, flush=True)
     with quiet_start():
         import tensorflow as tf
 

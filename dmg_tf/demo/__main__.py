@@ -3,4 +3,4 @@
 from dmg_tf_command import start
 
 if __name__ == "__main__":
-    start("demo", "python -m dmg_tf.demo")
+    start("demo")

@@ -3,4 +3,4 @@
 from dmg_tf_command import start
 
 if __name__ == "__main__":
-    start("export", "python -m dmg_tf.export")
+    start("export")

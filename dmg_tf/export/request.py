@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 
-from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.errors import UserError, missing_extra, unknown_name
 from dmg_tf.export.metadata import PRECISIONS
 from dmg_tf.export.saved_model import check_out_dir
 
@@ -21,12 +21,14 @@ class Format:
             `export_saved_model` takes, and with "int8" `calibration` besides.
         suffix: What the name of its file ends in; None for a folder.
         precisions: How weights can be stored.
-        needs: Modules of `requirements-extra.txt` that it is written with.
+        extra: The extra of this package that brings what it is written with.
+        needs: The modules of it.
     """
 
     place: str
     suffix: str | None = None
     precisions: tuple[str, ...] = PRECISIONS
+    extra: str = ""
     needs: tuple[str, ...] = ()
 
     def load(self):
@@ -45,6 +47,7 @@ FORMATS = {
     "onnx": Format(
         "dmg_tf.export.onnx:export_onnx",
         suffix=".onnx",
+        extra="onnx",
         needs=("tf2onnx", "onnxruntime"),
     ),
 }
@@ -73,9 +76,9 @@ def check_request(
         )
     missing = [n for n in chosen.needs if importlib.util.find_spec(n) is None]
     if missing:
-        raise UserError(
-            f"--format {format} needs {' and '.join(missing)}, not installed; "
-            "pip install -r requirements-extra.txt"
+        raise missing_extra(
+            f"--format {format} needs {' and '.join(missing)}, not installed",
+            chosen.extra,
         )
     if chosen.suffix is None:
         check_out_dir(out, replace)

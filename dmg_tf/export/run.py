@@ -1,6 +1,6 @@
 """Writes a trained model for use without this package.
 
-python -m dmg_tf.export RUN_DIR OUT [--format onnx] [--precision float16]
+dmg-tf export RUN_DIR OUT [--format onnx] [--precision float16]
 """
 
 import pathlib

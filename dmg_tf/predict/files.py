@@ -1,6 +1,6 @@
 """Predicts images with a trained model and writes a table.
 
-python -m dmg_tf.predict RUN_OR_SAVED_MODEL IMAGES... --csv out.csv
+dmg-tf predict RUN_OR_SAVED_MODEL IMAGES... --csv out.csv
 """
 
 import contextlib

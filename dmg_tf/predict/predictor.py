@@ -9,6 +9,7 @@ from typing import Any
 
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.export.metadata import FORMAT_VERSION
 from dmg_tf.export.saved_model import METADATA_FILE
@@ -27,10 +28,13 @@ class Predictor:
         logits: images float32 [B, S, S, 3] in [0, 255] -> (float32 [B, C] by
             the rule, float32 [B, D, C] by the domain rules or None). To be
             called in a `tf.function`, which any number of threads may call.
+        embed: The same images -> float32 [B, F], the input of the last layer;
+            None of an exported model, which does not have it.
     """
 
     facts: ModelFacts
     logits: Callable
+    embed: Callable | None = None
 
 
 def check_model(folder: str | pathlib.Path) -> None:
@@ -78,7 +82,8 @@ def _is_saved_model(folder) -> bool:
         if (folder / _CONFIG).exists():
             raise UserError(
                 f"the run in {folder} is not finished: it kept no "
-                f"{_KERAS_MODEL} yet; go on with it by train.py --resume"
+                f"{_KERAS_MODEL} yet; go on with it by "
+                f"{command('train')} --resume"
             )
         raise UserError(f"there is no model in {folder}; {expected}")
     _read_metadata(folder)
@@ -120,7 +125,10 @@ def _from_run(folder, rule) -> Predictor:
     facts = ModelFacts(
         method=results["config"]["method"],
         backbone=model.backbone,
-        class_names=tuple(results["class_names"]),
+        # Files of before the model knew them have them in the results alone.
+        class_names=tuple(
+            getattr(model, "class_names", None) or results["class_names"]
+        ),
         source_domains=domains,
         prediction_rule=rule,
         part=_part(domains, lambda part: f"{part}/{domains[0]}" in known),
@@ -129,14 +137,21 @@ def _from_run(folder, rule) -> Predictor:
     )
     each = facts.domain_rules
 
-    def logits(images):
+    def prepared(images):
         images = normalize(images, model.mean, model.std)
-        images = tf.cast(images, model.compute_dtype)
-        found = model.logits_by_rule(images, dict.fromkeys((rule, *each)))
+        return tf.cast(images, model.compute_dtype)
+
+    def logits(images):
+        found = model.logits_by_rule(
+            prepared(images), dict.fromkeys((rule, *each))
+        )
         per_domain = [found[r] for r in each]
         return found[rule], tf.stack(per_domain, axis=1) if each else None
 
-    return Predictor(facts, logits)
+    def embed(images):
+        return tf.cast(model.embed(prepared(images)), tf.float32)
+
+    return Predictor(facts, logits, embed)
 
 
 def _from_saved_model(folder, rule) -> Predictor:

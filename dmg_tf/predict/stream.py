@@ -66,6 +66,28 @@ def predict_stream(
     def step(images):
         return _answers(*predictor.logits(images), top_k)
 
+    for names, images, reasons in read_images(paths, size, batch_size):
+        answers = None
+        if not all(reasons):
+            found = step(images).items()
+            answers = Answers(**{name: v.numpy() for name, v in found})
+        yield names, reasons, answers
+
+
+def read_images(
+    paths: Iterable[str], size: int, batch_size: int
+) -> Iterator[tuple[list[str], tf.Tensor, list[str]]]:
+    """Reads image files, a batch at a time, in their order.
+
+    Args:
+        paths: Files, as text.
+        size: Side of the result, pixels.
+        batch_size: Images a batch; the last one may be smaller.
+
+    Yields:
+        The paths of a batch, float32 [B, size, size, 3] in [0, 255], and the
+        reason why each can't be read, or "". Such an image is zeros.
+    """
     for names, images, problems in image_batches(paths, size, batch_size):
         names = [_text(name) for name in names.numpy()]
         reasons = []
@@ -74,11 +96,7 @@ def predict_stream(
             if reason == _UNDECODED:
                 reason = " ".join(why_unreadable(name).split())
             reasons.append(reason)
-        answers = None
-        if not all(reasons):
-            found = step(images).items()
-            answers = Answers(**{name: v.numpy() for name, v in found})
-        yield names, reasons, answers
+        yield names, images, reasons
 
 
 def image_batches(

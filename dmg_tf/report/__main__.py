@@ -3,4 +3,4 @@
 from dmg_tf_command import start
 
 if __name__ == "__main__":
-    start("report", "python -m dmg_tf.report")
+    start("report")

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from dmg_tf.config import RunConfig
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, join, tag
@@ -163,7 +164,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             quiet(
                 "Made of results.json, history.csv, environment.json and "
                 f"{FILE_NAME} of this run; ",
-                code("python -m dmg_tf.report RUN_DIR"),
+                code(f"{command('report')} RUN_DIR"),
                 " makes it again. The 95\u00a0% interval is of drawing such "
                 "images (Wilson); other seeds differ by more.",
             ),
@@ -226,7 +227,7 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
                 f"What is taken for what in {target}",
                 quiet(
                     f"There is no {FILE_NAME} in the run folder. ",
-                    code("python -m dmg_tf.report RUN_DIR --score"),
+                    code(f"{command('report')} RUN_DIR --score"),
                     " scores the images again and writes it.",
                 ),
                 wide=True,
@@ -252,7 +253,7 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
             "p",
             f"{lost} of {sum(len(g.indices) for g in groups)} images can't be "
             f"read any more, {root or 'the built-in data'} may have moved: ",
-            code("python -m dmg_tf.report RUN_DIR --data DIR"),
+            code(f"{command('report')} RUN_DIR --data DIR"),
             " takes them from elsewhere.",
             class_="warning",
         )

@@ -1,6 +1,6 @@
 """Tables for people, and the report of a run folder.
 
-python -m dmg_tf.report RUN_DIR [--data DIR] [--score]
+dmg-tf report RUN_DIR [--data DIR] [--score]
 """
 
 import io

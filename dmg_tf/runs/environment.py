@@ -42,19 +42,23 @@ def _model(device) -> str:
 
 
 def _commit() -> str | None:
-    """Returns the package's git commit, with "+" when files were changed."""
-    folder = pathlib.Path(__file__).parent
+    """Returns the package's git commit, with "+" when files were changed.
+
+    An installed package has none, though its folder may lie in a repository.
+    """
+    file = pathlib.Path(__file__)
     try:
-        commit, changed = (
+        _, commit, changed = (
             subprocess.run(
                 ["git", *arguments],
-                cwd=folder,
+                cwd=file.parent,
                 capture_output=True,
                 text=True,
                 timeout=10,
                 check=True,
             ).stdout.strip()
             for arguments in (
+                ("ls-files", "--error-unmatch", file.name),
                 ("rev-parse", "HEAD"),
                 ("status", "--porcelain", "--untracked-files=no"),
             )

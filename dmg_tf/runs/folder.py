@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dmg_tf
 from dmg_tf.config import RunConfig
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 
 if TYPE_CHECKING:  # results are read without loading Keras
@@ -74,7 +75,7 @@ def read_results(run_dir: str | pathlib.Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(
             f"the run in {run_dir} is not finished: cannot read {path} "
-            f"({error}); go on with it by train.py --resume"
+            f"({error}); go on with it by {command('train')} --resume"
         ) from error
 
 

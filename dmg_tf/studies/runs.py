@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dmg_tf.config import RunConfig
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.registry import METHODS
 from dmg_tf.rules import PredictionRule, default_rule, rules_of
@@ -99,7 +100,8 @@ def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
     if not runs:
         raise UserError(
             f"{folder} holds no finished run: expected folders with a "
-            "results.json, as train.py and tuning/leave_one_out.py write them"
+            f"results.json, as {command('train')} and {command('sweep')} write "
+            "them"
         )
     datasets = sorted({run.config["dataset"] for run in runs})
     if len(datasets) > 1:

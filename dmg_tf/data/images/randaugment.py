@@ -16,7 +16,7 @@ from dmg_tf.data.images.colour import (
     adjust_contrast,
     adjust_saturation,
 )
-from dmg_tf.errors import UserError
+from dmg_tf.errors import missing_extra
 
 _OPERATIONS = 2
 _STRENGTH = 9 / 30
@@ -42,10 +42,10 @@ def addons():
             warnings.simplefilter("ignore")
             return importlib.import_module("tensorflow_addons").image
     except ImportError as error:
-        raise UserError(
+        raise missing_extra(
             "--augment randaugment needs TensorFlow Addons, which can't be "
-            f"imported ({error}); it installs on Python 3.9 to 3.11 from "
-            "requirements.txt. Use --augment paper, or such a Python"
+            f"imported ({error}); use --augment paper, or, with Python 3.11",
+            "randaugment",
         ) from error
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 
 _CONNECT_SECONDS = 10
@@ -40,7 +41,7 @@ def check_reachable(address: str, flag: str = "--data-service") -> None:
     except OSError as error:
         raise UserError(
             f"{flag} {address} does not answer ({error.strerror or error}); "
-            "start it with python -m dmg_tf.data.service dispatcher"
+            f"start it with {command('data service')} dispatcher"
         ) from error
 
 
@@ -62,7 +63,7 @@ def check_service(address: str, paths) -> None:
     if not _has_worker(address):
         raise UserError(
             f"the data service at {address} has no worker; start one with "
-            f"python -m dmg_tf.data.service worker --dispatcher {address}"
+            f"{command('data service')} worker --dispatcher {address}"
         )
 
 

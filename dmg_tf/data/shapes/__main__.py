@@ -3,8 +3,9 @@
 import sys
 
 from dmg_tf.commands.shapes import main
-from dmg_tf.console.parser import called
+from dmg_tf.console.parser import running, started_by
 
 if __name__ == "__main__":
-    called("python -m dmg_tf.data.shapes")
+    started_by(None)
+    running("data shapes")
     sys.exit(main())

@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, missing_extra
 from dmg_tf.registry import METHODS
 
 TUNERS = ("grid", "random", "bayesian", "hyperband")
@@ -53,15 +53,18 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
 
 def check_tuner(args: argparse.Namespace) -> None:
     """Raises UserError if the tuner can't be had, or not with these flags."""
+    if not importlib.util.find_spec("keras_tuner"):
+        raise missing_extra(
+            "a search needs keras-tuner, not installed", "search"
+        )
     if args.tuner == "hyperband" and args.max_trials is not None:
         raise UserError(
             "--max-trials does not go with --tuner hyperband: its number of "
             "trials follows from --epochs"
         )
     if args.tuner == "bayesian" and not importlib.util.find_spec("sklearn"):
-        raise UserError(
-            "--tuner bayesian needs scikit-learn: pip install -r "
-            "requirements-extra.txt"
+        raise missing_extra(
+            "--tuner bayesian needs scikit-learn, not installed", "search"
         )
 
 

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_json, write_text
 from dmg_tf.flags import args_from_config
@@ -113,14 +114,14 @@ def command_of(search: Search, row: Row, run: dict[str, Any]) -> list[str]:
         epochs=run["epochs"] if search.tuner == "hyperband" else epochs,
         output=str(search.folder / "best"),
     )
-    # What was searched is said even where it is what train.py does anyway.
+    # What was searched is said even where it is what a run does anyway.
     defaults = defaults_of(config)
     said = [
         f"{flag_of(name)}={value}"
         for name, value in row.values.items()
         if value == defaults[name]
     ]
-    return ["python", "train.py", *args_from_config(config), *said]
+    return [*command("train").split(), *args_from_config(config), *said]
 
 
 def write_results(search: Search, rows: Sequence[Row]) -> None:

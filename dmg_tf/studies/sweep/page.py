@@ -4,6 +4,7 @@ import pathlib
 import urllib.parse
 from collections.abc import Iterable, Sequence
 
+from dmg_tf.console.parser import command
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
@@ -85,7 +86,7 @@ def sweep_page(
                 "counts runs. Epochs were selected on the sources' validation "
                 "images; the target had no part in it. The command that made "
                 "the sweep makes this page again: ",
-                code("python tuning/leave_one_out.py ..."),
+                code(f"{command('sweep')} ..."),
             ),
         ),
     )

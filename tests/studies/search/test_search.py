@@ -162,8 +162,8 @@ def test_the_best_run_can_be_made_again(finished, tmp_path, capsys):
     best = results_of(folder)["best"]
     assert shlex.join(best["command"]) in printed
     assert f"--siou-weight={best['values']['siou_weight']}" in best["command"]
-    python, program, *argv = best["command"]
-    assert (python, program) == ("python", "train.py")
+    program, command, *argv = best["command"]
+    assert (program, command) == ("dmg-tf", "train")
     argv.append(f"--output={tmp_path / 'again'}")  # the last one counts
     assert train.main(argv) == 0
     old, new = results_of(folder / best["run"]), results_of(tmp_path / "again")
@@ -568,15 +568,19 @@ def test_names_beyond_ascii(tiny_folder, tmp_path, capsys, no_training):
 
 
 @pytest.mark.parametrize(
-    "start", [["tuning/search.py"], ["-m", "dmg_tf", "search"]]
+    "start, called",
+    [
+        (["tuning/search.py"], "python tuning/search.py"),
+        (["-m", "dmg_tf", "search"], "python -m dmg_tf search"),
+    ],
 )
-def test_wrong_flags_do_not_wait_for_tensorflow(start):
+def test_wrong_flags_do_not_wait_for_tensorflow(start, called):
     flags = ["--target", "a", "--siou-weights", "x"]
     assert answer_of(*start, *flags, within=2) == (
         2,
         "",
-        "error: argument --siou-weights: 'x' is not a number (see python "
-        "tuning/search.py --help)\n",
+        "error: argument --siou-weights: 'x' is not a number (see "
+        f"{called} --help)\n",
     )
 
 
