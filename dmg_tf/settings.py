@@ -130,6 +130,7 @@ def add_flags(
     leave_out: Collection[str] = (),
     notes: Mapping[str, str] | None = None,
     groups: Mapping[str, Any] | None = None,
+    given_only: bool = False,
 ) -> None:
     """Adds a flag for every setting of a class.
 
@@ -141,6 +142,8 @@ def add_flags(
         leave_out: Names of settings that get no flag.
         notes: {name: what `--help` says of the default}, where it depends.
         groups: {heading: group of the parser}; None puts all in `parser`.
+        given_only: Whether parsed arguments lack what was not given, where
+            they else have its default.
     """
     notes, groups = notes or {}, groups or {}
     for name, field in fields_of(settings).items():
@@ -154,7 +157,7 @@ def add_flags(
         text = facts.help + (f" (default: {default})" if default else "")
         options = {
             "help": text.replace("%", "%%"),
-            "default": field.default,
+            "default": argparse.SUPPRESS if given_only else field.default,
             "dest": name,
         }
         kind, many = type_of(field)
@@ -273,17 +276,48 @@ def searchable(*settings: type) -> dict[str, Axis]:
     return axes
 
 
-def markdown(settings: type) -> str:
-    """Returns a table of settings: flag, meaning, default, range."""
-    rows = ["| flag | what it is | default | range |", "|---|---|---|---|"]
+# The columns of `rows_of`.
+COLUMNS = ("flag", "what it is", "default", "range", "in a search")
+
+
+def rows_of(settings: type) -> list[tuple[str, ...]]:
+    """Returns what is known of each setting, under `COLUMNS`."""
+    axes = searchable(settings)
+    rows = []
     for name, field in fields_of(settings).items():
         facts = field.metadata["setting"]
         default = "" if field.default is None else _text(field.default)
+        tries = _search_text(axes[name]) if name in axes else ""
         rows.append(
-            f"| `{flag_of(name)}` | {facts.help} | {default} | "
-            f"{_range_text(facts)} |"
+            (flag_of(name), facts.help, default, _range_text(facts), tries)
         )
-    return "\n".join(rows)
+    return rows
+
+
+def markdown(settings: type) -> str:
+    """Returns the rows of `rows_of` as a table of Markdown."""
+    rows = [("`" + flag + "`", *rest) for flag, *rest in rows_of(settings)]
+    return markdown_table(COLUMNS, rows)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def _search_text(axis: Axis) -> str:
+    """Returns the flag that takes its values, and what a search tries."""
+    values = axis.setting.search
+    if values is None:
+        return axis.flag
+    if isinstance(values, LogRange):
+        return f"{axis.flag} {values.low:g}..{values.high:g}"
+    words = (f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+    return " ".join([axis.flag, *words])
 
 
 def _range_text(facts: Setting) -> str:

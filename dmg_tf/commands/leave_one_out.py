@@ -5,22 +5,39 @@ dmg-tf sweep --methods aggregate dmg --seeds 0 1 2
 
 import pathlib
 import sys
+from collections.abc import Sequence
 
-from dmg_tf.config import add_config_flags
+from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.errors import UserError
+from dmg_tf.flags import add_config_flags
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.paper.tables import write_tables
 from dmg_tf.studies.runs import load_runs
-from dmg_tf.studies.sweep.page import write_sweep_report
+from dmg_tf.studies.sweep.page import write_sweep_page
 from dmg_tf.studies.sweep.plan import plan_runs
 from dmg_tf.studies.sweep.runner import run_all
-from dmg_tf.studies.sweep.variants import SWEPT, shorthands
+from dmg_tf.studies.sweep.variants import (
+    SWEPT,
+    add_option_flags,
+    default_methods,
+    methods_of,
+    shorthands,
+)
 
 
-def make_parser() -> OneLineParser:
-    parser = OneLineParser(description=__doc__.splitlines()[0])
+def make_parser(methods: Sequence[str] | None = None) -> OneLineParser:
+    """Returns the parser.
+
+    Args:
+        methods: Whose options it takes; None for those of the default sweep.
+    """
+    usual = default_methods()
+    parser = OneLineParser(
+        description=f"{__doc__.splitlines()[0]} What is not a flag of the "
+        f"sweep holds for every run, as for {command('train')}."
+    )
     sweep = parser.add_argument_group("sweep")
     sweep.add_argument(
         "--targets",
@@ -31,17 +48,19 @@ def make_parser() -> OneLineParser:
     sweep.add_argument(
         "--methods",
         nargs="+",
-        default=["aggregate", "multi_headed", "dmg"],
+        default=usual,
         metavar="METHOD",
-        help="METHOD or METHOD:flag=value[,flag=value], e.g. "
-        f"dmg:siou-weight=0.01; short names: {', '.join(shorthands())} "
-        "(default: aggregate multi_headed dmg)",
+        help="METHOD or METHOD:flag=value[,flag=value]; short names: "
+        f"{', '.join(shorthands())} (default: {' '.join(usual)})",
     )
     sweep.add_argument(
-        "--backbones", nargs="+", default=["resnet18"], metavar="BACKBONE"
+        "--backbones",
+        nargs="+",
+        default=[RunConfig.backbone],
+        metavar="BACKBONE",
     )
     sweep.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], metavar="SEED"
+        "--seeds", nargs="+", type=int, default=[RunConfig.seed], metavar="SEED"
     )
     sweep.add_argument(
         "--output",
@@ -58,30 +77,30 @@ def make_parser() -> OneLineParser:
         action="store_true",
         help="show the paper's own rows too (PACS and DomainNet)",
     )
-    every = f"every run, as for {command('train')}"
-    add_config_flags(parser.add_argument_group(every), SWEPT)
+    add_config_flags(parser, leave_out=SWEPT)
+    add_option_flags(parser, usual if methods is None else methods)
     return parser
 
 
 @program()
 def main(argv: list[str] | None = None) -> int:
-    parser = make_parser()
-    args = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = make_parser(methods_of(argv)).parse_args(argv)
     folder = pathlib.Path(args.output)
     if args.jobs < 1:
         raise UserError(f"--jobs must be at least 1, got {args.jobs}")
     check_devices(args.strategy)
-    runs = plan_runs(parser, args)
+    runs = plan_runs(args)
     finished = sum(run.finished for run in runs)
     print_error(f"{len(runs)} runs, {finished} of them finished")
     failures = run_all(runs, folder, args.jobs)
     if len(failures) < len(runs):
         done, missing = load_runs(folder)
         text, files = write_tables(done, folder, args.with_paper)
-        report = write_sweep_report(done, folder, args.with_paper, missing)
+        page = write_sweep_page(done, folder, args.with_paper, missing)
         print(text)
         print(f"Tables: {', '.join(map(str, files))}")
-        print(f"To look at: {report}")
+        print(f"To look at: {page}")
     for failure in failures:
         print(
             f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",

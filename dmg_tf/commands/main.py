@@ -18,6 +18,7 @@ COMMANDS = {
     "search": ("search", "search settings by the sources' validation images"),
     "paper": ("paper", "make the paper's tables and figures from a sweep"),
     "demo": ("demo", "serve a model as a web page on this machine"),
+    "methods": ("methods", "list the methods and their options"),
     "data": ("data", "draw the built-in dataset; start a tf.data service"),
 }
 

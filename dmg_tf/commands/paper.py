@@ -9,8 +9,16 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.files import writing
+from dmg_tf.registry import METHODS
+from dmg_tf.settings import flag_of
+from dmg_tf.studies.figures import write_figure
 from dmg_tf.studies.paper.neurons import neurons
-from dmg_tf.studies.paper.overlap import layers, overlap, sensitivity
+from dmg_tf.studies.paper.overlap import (
+    layers,
+    overlap,
+    sensitivity,
+    weights,
+)
 from dmg_tf.studies.paper.tables import write_tables
 from dmg_tf.studies.runs import load_runs
 
@@ -61,12 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     ):
         for table in tables:
             figure = draw(table)
-            files += paper_figures.write_figure(figure, out, table.name)
+            files += write_figure(figure, out, table.name)
     print(text)
     if not by_weight:
+        names = [name for m in METHODS.names() for name in weights(m)]
+        flags = " or ".join(map(flag_of, dict.fromkeys(names)))
         print(
             "No figure of sensitivity: these runs do not differ in "
-            "--siou-weight or --sparsity-weight alone."
+            f"{flags} alone."
         )
     print("Written: " + ", ".join(map(str, files)))
     return 0

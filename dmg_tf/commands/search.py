@@ -1,32 +1,35 @@
-"""Searches settings by the sources' validation accuracy; λ_O, as the paper.
+"""Searches settings by the sources' validation accuracy.
 
 dmg-tf search --target sketch --backbone resnet18 --epochs 2
 dmg-tf search --data DIR --target sketch --siou-weights 0 0.1 1
 """
 
 import pathlib
+import sys
 
-from dmg_tf.config import (
-    add_config_flags,
-    config_from_args,
-)
+from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.data import detect_dataset
 from dmg_tf.errors import UserError
+from dmg_tf.flags import add_config_flags, config_from_args, method_of
 from dmg_tf.registry import DATASETS
 from dmg_tf.studies.devices import check_devices
-from dmg_tf.studies.search.cluster import place_from_environment
-from dmg_tf.studies.search.flags import add_search_flags, check_tuner
+from dmg_tf.studies.search.cluster import process_from_environment
+from dmg_tf.studies.search.flags import (
+    add_search_flags,
+    check_length,
+    check_tuner,
+)
 from dmg_tf.studies.search.folder import Search, default_folder
 from dmg_tf.studies.search.space import add_space_flags, space_from_args
 
 
-def make_parser() -> OneLineParser:
+def make_parser(method: str = RunConfig.method) -> OneLineParser:
     parser = OneLineParser(description=__doc__.splitlines()[0])
     add_search_flags(parser)
-    add_space_flags(parser)
-    add_config_flags(parser, leave_out=("output",))
+    add_space_flags(parser, method)
+    add_config_flags(parser, method, leave_out=("output",))
     return parser
 
 
@@ -39,6 +42,7 @@ def search_from_args(args) -> Search:
     """
     check_tuner(args)
     config = config_from_args(args)
+    check_length(args.tuner, config.method)
     check_devices(config.strategy)
     dataset = detect_dataset(config.dataset, config.data)
     space = space_from_args(args, config)
@@ -58,8 +62,9 @@ def search_from_args(args) -> Search:
 
 @program("the same command goes on with it")
 def main(argv: list[str] | None = None) -> int:
-    args = make_parser().parse_args(argv)
-    place = place_from_environment()
+    argv = sys.argv[1:] if argv is None else argv
+    args = make_parser(method_of(argv)).parse_args(argv)
+    process = process_from_environment()
     search = search_from_args(args)
     config = search.config
     # A wrong target would fail each trial; no image is opened here.
@@ -72,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     from dmg_tf.studies.search.session import run_search
     from dmg_tf.studies.search.text import search_text
 
-    trials = run_search(search, place, args.worker_timeout)
+    trials = run_search(search, process, args.worker_timeout)
     if trials is None:
         return 0  # a worker; the chief has all results
     rows = collect(search, trials)

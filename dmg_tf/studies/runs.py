@@ -11,15 +11,9 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.registry import METHODS
+from dmg_tf.rules import PredictionRule, default_rule, rules_of
 from dmg_tf.runs.folder import MAY_CHANGE, read_results
 
-# The paper's names of methods, in the order of its tables.
-_NAMES = {
-    "aggregate": "Aggregate",
-    "multi_headed": "Multi-Headed",
-    "metareg": "MetaReg",
-    "dmg": "DMG",
-}
 # Settings that do not make another method of it.
 NO_DIFFERENCE = frozenset(
     "target data dataset method backbone optimizer seed output "
@@ -53,24 +47,34 @@ class Run:
         return self.config["target"]
 
     @property
+    def rules(self) -> tuple[PredictionRule, ...]:
+        """The prediction rules that tables show, the default first."""
+        return tuple(rule for rule in rules_of(self.results) if rule.shown)
+
+    @property
+    def rule(self) -> PredictionRule:
+        """The default prediction rule."""
+        return default_rule(self.results)
+
+    @property
     def method(self) -> str:
         """Its method, and optimiser if that is not Adam, as tables name it."""
-        method = self.config["method"]
-        name = _NAMES.get(method, method)
+        name = self.config["method"]
+        if name in METHODS.names():
+            name = METHODS[name].title
         sgd = self.config["optimizer"] == "sgd"
         return f"{name}-SGD" if sgd else name
 
     def sort_key(self) -> tuple:
-        """Returns its place in a table."""
-        order = [*_NAMES, *METHODS.names()]
-        method = self.config["method"]
-        place = order.index(method) if method in order else len(order)
+        """Returns what orders the runs of a table."""
+        order, method = METHODS.names(), self.config["method"]
+        number = order.index(method) if method in order else len(order)
         numbers = [
             (name, value)
             for name, value in sorted(self.config.items())
             if isinstance(value, float) and name not in NO_DIFFERENCE
         ]
-        return self.config["backbone"], place, self.method, numbers
+        return self.config["backbone"], number, self.method, numbers
 
 
 def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
@@ -111,12 +115,17 @@ def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
 
 
 def _complete(results, path) -> dict:
-    # Runs of before a setting was there had its default.
     try:
-        config = RunConfig.from_json(results["config"]).to_json()
+        config = results["config"]
+        # That of a package that is not installed is shown as it is.
+        if config.get("method", RunConfig.method) in METHODS.names():
+            # Runs of before a setting was there had its default.
+            config = RunConfig.from_json(config).to_json()
         if not (results["in_domain"] and results["out_of_domain"]):
             raise KeyError("accuracies")
-    except (KeyError, TypeError) as error:
+    except UserError as error:
+        raise UserError(f"{path / 'results.json'}: {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"{path / 'results.json'} is damaged: no {error}"
         ) from error
@@ -145,6 +154,11 @@ def _text(value) -> str:
     if isinstance(value, list):
         return "+".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def targets_of(runs: Iterable[Run]) -> list[str]:
+    """Returns the target domains of some runs, in order."""
+    return sorted({run.target for run in runs})
 
 
 def _check_once(runs: Iterable[Run]) -> None:

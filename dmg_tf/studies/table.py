@@ -46,12 +46,17 @@ class Cell:
         values = list(values)
         return cls(*mean_and_error(values), len(values)) if values else None
 
-    def text(self) -> str:
-        """Returns percent, with the standard error if there is one."""
-        mean = f"{100 * self.mean:.2f}"
+    def text(self, scale: float = 100, digits: int = 2) -> str:
+        """Returns the mean, with the standard error if there is one.
+
+        Args:
+            scale: What both are multiplied by; 100 for percent.
+            digits: Decimals.
+        """
+        mean = f"{scale * self.mean:.{digits}f}"
         if self.standard_error is None:
             return mean
-        return f"{mean} ± {100 * self.standard_error:.2f}"
+        return f"{mean} ± {scale * self.standard_error:.{digits}f}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +157,8 @@ def as_csv(tables: Sequence[Table]) -> str:
                 cell = row.cells.get(column)
                 if cell:
                     numbers = (cell.mean, cell.standard_error, cell.count)
-                    place = (table.name, row.group, row.label, column)
-                    writer.writerow([*place, *numbers, source])
+                    where = (table.name, row.group, row.label, column)
+                    writer.writerow([*where, *numbers, source])
     return text.getvalue()
 
 

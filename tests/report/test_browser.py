@@ -4,7 +4,7 @@ import pytest
 
 from dmg_tf.report.run_page import write_run_report
 from dmg_tf.studies.runs import load_runs
-from dmg_tf.studies.sweep.page import write_sweep_report
+from dmg_tf.studies.sweep.page import write_sweep_page
 from tests.demo.test_browser import LUMINANCE
 from tests.report.runs import write_run
 
@@ -64,7 +64,7 @@ def sweep(folder):
                     name=f"{target} {method}#{seed}",
                 )
     runs, _ = load_runs(folder)
-    return write_sweep_report(runs, folder, missing=("late",))
+    return write_sweep_page(runs, folder, missing=("late",))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Run folders without training, and a stand-in for `train.py` that makes them.
 
-from dmg_tf.commands import train
 As a program it takes the flags of `train.py`. `FAKE_FAIL=text` makes runs fail
 whose folder's name holds the text, `FAKE_KILL=text` end by a signal,
 `FAKE_WAIT=seconds` take their time.
@@ -12,8 +11,6 @@ import pathlib
 import signal
 import sys
 import time
-
-import dmg_tf_command  # noqa: F401
 
 DOMAINS = ("a", "b", "c")
 
@@ -40,7 +37,12 @@ def results_of(config, domains=DOMAINS):
             density[site] = {d: accuracy(site, d) for d in sources}
 
     def row(rule, names):
-        key = (rule, config["method"], config["siou_weight"], config["seed"])
+        key = (
+            rule,
+            config["method"],
+            config.get("siou_weight"),
+            config["seed"],
+        )
         row = {d: accuracy(d, *key) for d in names}
         return {**row, "overall": sum(row.values()) / len(row)}
 
@@ -67,7 +69,8 @@ def write_run(folder, name, domains=DOMAINS, **settings):
     """Writes a finished run folder; returns its results."""
     from dmg_tf.config import RunConfig
 
-    config = RunConfig(**settings, output=str(folder / name))
+    settings["output"] = str(folder / name)
+    config = RunConfig.from_json(settings)
     known = config.dataset != "auto"
     config = config.resolve(config.dataset if known else "folder")
     results = results_of(json.loads(json.dumps(config.to_json())), domains)
@@ -87,10 +90,11 @@ def write_run(folder, name, domains=DOMAINS, **settings):
 def main():
     """Makes the run folder that the flags ask for."""
     sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+    import dmg_tf_command  # noqa: F401  (no TensorFlow)
     from dmg_tf.commands import train
-    from dmg_tf.config import config_from_args
+    from dmg_tf.flags import config_from_args, method_of
 
-    args = train.make_parser().parse_args()
+    args = train.make_parser(method_of(sys.argv)).parse_args()
     config = config_from_args(args)
     run_dir = pathlib.Path(config.output)
     print(f"threads {os.environ.get('TF_NUM_INTRAOP_THREADS')}")

@@ -7,4 +7,5 @@ SPEC = MethodSpec(
     model="dmg_tf.methods.aggregate.model:Aggregate",
     summary="one network on the pooled images of all sources",
     paper="the baseline of DMG's paper, Sec. 4.1",
+    in_sweeps=True,
 )

@@ -49,6 +49,10 @@ SPEC = MethodSpec(
     options=Options,
     paper="Chattopadhyay, Balaji and Hoffman, ECCV 2020",
     metrics={"siou": "sIoU", "sparsity": "sparsity"},
+    in_sweeps=True,
+    # Sec. 7.2: the L1 norm in place of sIoU, with the one weight that comes
+    # near it.
+    variants={"dmg-sparsity": "dmg:siou-weight=0,sparsity-weight=1e-5"},
     recorded_by_all=(
         "mask_sites",
         "mask_learning_rate",

@@ -7,4 +7,5 @@ SPEC = MethodSpec(
     model="dmg_tf.methods.multi_headed.model:MultiHeaded",
     summary="a classifier a domain on one shared network",
     paper="the baseline of DMG's paper, Sec. 4.1",
+    in_sweeps=True,
 )

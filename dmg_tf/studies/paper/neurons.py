@@ -55,13 +55,13 @@ def neurons(runs: Sequence[Run]) -> list[Table]:
     Reads the model of every run that has masks.
     """
     masked = [run for run in runs if run.results["mask_iou"]]
-    found: dict[tuple, dict[str, list[dict[str, float]]]] = {}
+    shares_of: dict[tuple, dict[str, list[dict[str, float]]]] = {}
     if not masked:
         return []
     with Bar("reading masks", len(masked), "models") as bar:
         for run in masked:
             key = run.config["backbone"], run.label, run.target
-            sites = found.setdefault(key, {})
+            sites = shares_of.setdefault(key, {})
             for site, shares in read_kinds(run).items():
                 sites.setdefault(site, []).append(shares)
             bar.advance()
@@ -71,7 +71,7 @@ def neurons(runs: Sequence[Run]) -> list[Table]:
             site,
             {kind: Cell.of(s[kind] for s in shares) for kind in KINDS},
         )
-        for (backbone, label, target), sites in found.items()
+        for (backbone, label, target), sites in shares_of.items()
         for site, shares in sites.items()
     ]
     title = "Kinds of neurons (% of the units of a masked layer's input)"

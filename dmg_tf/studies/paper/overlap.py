@@ -8,25 +8,44 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from dmg_tf.studies.runs import NO_DIFFERENCE, Run
+from dmg_tf.registry import METHODS
+from dmg_tf.runs.predictions import OVERALL
+from dmg_tf.settings import fields_of
+from dmg_tf.studies.runs import NO_DIFFERENCE, Run, targets_of
 from dmg_tf.studies.table import Cell, Row, Table
 
-# Setting: (symbol, the paper's figure)
-WEIGHTS = {"siou_weight": "λ_O", "sparsity_weight": "λ_S"}
 OUT, IN, IOU = "out-of-domain accuracy", "in-domain accuracy", "mean IoU"
 MEAN, ACTIVE = "all pairs", "active units"
 _COLUMN = "%"
 
 
-def mean_iou(run: Run) -> float:
-    """Returns the IoU of binary masks, mean over pairs and masked layers."""
+def weights(method: str) -> dict[str, str]:
+    """Returns {option: symbol} of a method's options that have a symbol.
+
+    Args:
+        method: Its name; there are none where it is not in `METHODS`.
+    """
+    if method not in METHODS.names():
+        return {}
+    return {
+        name: field.metadata["setting"].symbol
+        for name, field in fields_of(METHODS[method].options).items()
+        if field.metadata["setting"].symbol
+    }
+
+
+def mean_iou(run: Run) -> float | None:
+    """Returns the IoU of binary masks, mean over pairs and masked layers.
+
+    None for a method without masks.
+    """
     sites = run.results["mask_iou"].values()
-    return statistics.fmean(pairs["mean"] for pairs in sites)
+    return statistics.fmean(pairs["mean"] for pairs in sites) if sites else None
 
 
-_MEASURES: dict[str, Callable[[Run], float]] = {
-    OUT: lambda run: run.results["out_of_domain"]["pred_ens"]["overall"],
-    IN: lambda run: run.results["in_domain"]["pred_ens"]["overall"],
+_MEASURES: dict[str, Callable[[Run], float | None]] = {
+    OUT: lambda run: run.results["out_of_domain"][run.rule.name][OVERALL],
+    IN: lambda run: run.results["in_domain"][run.rule.name][OVERALL],
     IOU: mean_iou,
 }
 
@@ -38,28 +57,17 @@ def sensitivity(runs: Sequence[Run]) -> list[Table]:
     of rows a measure, a row a value, a column a target.
     """
     tables = []
-    for name, weight, bucket in _sweeps(runs):
-        targets = _targets(bucket)
+    for name, weight, symbol, bucket in _sweeps(runs):
         rows = [
-            Row(
-                measure,
-                f"{value:g}",
-                {
-                    target: Cell.of(
-                        of(run)
-                        for run in bucket
-                        if run.config[weight] == value and run.target == target
-                    )
-                    for target in targets
-                },
-            )
+            row
             for measure, of in _MEASURES.items()
-            for value in _values(bucket, weight)
+            if measure != IOU or bucket[0].results["mask_iou"]
+            for row in _rows_by_value(measure, of, weight, bucket)
         ]
-        title = f"Sensitivity to {WEIGHTS[weight]}, {_what(bucket[0])} (%)"
-        name = f"sensitivity_{name}"
+        title = f"Sensitivity to {symbol}, {_what(bucket[0])} (%)"
+        columns = tuple(targets_of(bucket))
         tables.append(
-            Table(name, title, tuple(targets), tuple(rows), WEIGHTS[weight])
+            Table(f"sensitivity_{name}", title, columns, tuple(rows), symbol)
         )
     return tables
 
@@ -70,37 +78,48 @@ def layers(runs: Sequence[Run]) -> list[Table]:
     A table as for `sensitivity`: a group of rows a layer.
     """
     tables = []
-    for name, weight, bucket in _sweeps(runs):
-        targets = _targets(bucket)
+    for name, weight, symbol, bucket in _sweeps(runs):
         rows = [
-            Row(
-                site,
-                f"{value:g}",
-                {
-                    target: Cell.of(
-                        run.results["mask_iou"][site]["mean"]
-                        for run in bucket
-                        if run.config[weight] == value and run.target == target
-                    )
-                    for target in targets
-                },
-            )
+            row
             for site in bucket[0].results["mask_iou"]
-            for value in _values(bucket, weight)
-        ]
-        title = f"IoU (%) by masked layer and {WEIGHTS[weight]}, " + _what(
-            bucket[0]
-        )
-        tables.append(
-            Table(
-                f"layers_{name}",
-                title,
-                tuple(targets),
-                tuple(rows),
-                WEIGHTS[weight],
+            for row in _rows_by_value(
+                site,
+                lambda run, s=site: run.results["mask_iou"][s]["mean"],
+                weight,
+                bucket,
             )
-        )
+        ]
+        title = f"IoU (%) by masked layer and {symbol}, {_what(bucket[0])}"
+        columns = tuple(targets_of(bucket))
+        if rows:
+            tables.append(
+                Table(f"layers_{name}", title, columns, tuple(rows), symbol)
+            )
     return tables
+
+
+def _rows_by_value(
+    group: str,
+    of: Callable[[Run], float],
+    weight: str,
+    bucket: Sequence[Run],
+) -> list[Row]:
+    """Returns a row for each value of a weight, a column a target."""
+    return [
+        Row(
+            group,
+            f"{value:g}",
+            {
+                target: Cell.of(
+                    of(run)
+                    for run in bucket
+                    if run.config[weight] == value and run.target == target
+                )
+                for target in targets_of(bucket)
+            },
+        )
+        for value in _values(bucket, weight)
+    ]
 
 
 def overlap(runs: Sequence[Run]) -> list[Table]:
@@ -112,7 +131,7 @@ def overlap(runs: Sequence[Run]) -> list[Table]:
     tables = []
     for number, group in enumerate(_masked_groups(runs)):
         rows = []
-        for target in _targets(group):
+        for target in targets_of(group):
             here = [run for run in group if run.target == target]
             pairs = next(iter(here[0].results["mask_iou"].values()))
             for pair in pairs:
@@ -150,12 +169,14 @@ def _masked_groups(runs: Iterable[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def _sweeps(runs: Iterable[Run]):
-    """Yields (name, weight, runs) that differ in that weight alone."""
-    masked = [run for run in runs if run.results["mask_iou"]]
-    for weight in WEIGHTS:
+def _sweeps(runs: Sequence[Run]):
+    """Yields (name, weight, symbol, runs) that differ in that weight alone."""
+    names = [name for method in METHODS.names() for name in weights(method)]
+    for weight in dict.fromkeys(names):
         buckets: dict[str, list[Run]] = {}
-        for run in masked:
+        for run in runs:
+            if weight not in weights(run.config["method"]):
+                continue
             same = {
                 name: value
                 for name, value in run.config.items()
@@ -165,15 +186,12 @@ def _sweeps(runs: Iterable[Run]):
             buckets.setdefault(json.dumps(key), []).append(run)
         kept = [b for b in buckets.values() if len(_values(b, weight)) > 1]
         for number, bucket in enumerate(kept):
-            yield f"{weight}_{number + 1}", weight, bucket
+            symbol = weights(bucket[0].config["method"])[weight]
+            yield f"{weight}_{number + 1}", weight, symbol, bucket
 
 
 def _values(runs: Iterable[Run], weight: str) -> list[float]:
     return sorted({run.config[weight] for run in runs})
-
-
-def _targets(runs: Iterable[Run]) -> list[str]:
-    return sorted({run.target for run in runs})
 
 
 def _what(run: Run) -> str:

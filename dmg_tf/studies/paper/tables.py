@@ -2,19 +2,21 @@
 
 import itertools
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dmg_tf.files import write_text
+from dmg_tf.rules import PredictionRule
+from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.published import PUBLISHED_DOMAINS, published_rows
-from dmg_tf.studies.runs import Run
+from dmg_tf.studies.runs import Run, targets_of
 from dmg_tf.studies.table import FORMATS, Cell, Row, Table, as_text
 
 _NOTE = (
     "Mean over seeds, ± its standard error; n counts runs. Every epoch was "
     "selected on the sources' validation images; the target had no part in it."
 )
-# The mean over domains in `results.json`, and over targets in a table.
-OVERALL = "overall"
+# Name of the rule by which a run's numbers are read; None if it has no such.
+_RuleOf = Callable[[Run], str | None]
 
 
 def all_tables(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
@@ -72,7 +74,7 @@ def write_tables(
 
 def out_of_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
     """Returns accuracy on each target (Tables 1, 2 and 6)."""
-    rows = _rows_by_target(runs, _targets(runs), "out_of_domain", "pred_ens")
+    rows = _rows_by_target(runs, targets_of(runs), "out_of_domain", _default)
     return _by_target(
         "out_of_domain",
         "Out-of-domain accuracy (%) by target",
@@ -93,10 +95,10 @@ def oracle(runs: Sequence[Run]) -> Table:
         "oracle",
         "ORACLE, not a result: accuracy (%) by target, where the target's own "
         "images had selected the epoch",
-        (*_targets(able), OVERALL),
+        (*targets_of(able), OVERALL),
         tuple(
             _rows_by_target(
-                able, _targets(able), "oracle", "pred_ens", " [oracle]"
+                able, targets_of(able), "oracle", _default, " [oracle]"
             )
         ),
     )
@@ -108,10 +110,12 @@ def in_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
     A second row, -KD, is of images whose domain is known, for methods that
     have a mask or a head a domain.
     """
-    rows, targets = [], _targets(runs)
+    rows, targets = [], targets_of(runs)
     for group in _groups(runs):
-        for rule, suffix in (("pred_ens", ""), ("known_domain", "-KD")):
-            rows += _rows_by_target(group, targets, "in_domain", rule, suffix)
+        for rule_of, suffix in ((_default, ""), (_known_domain, _KNOWN)):
+            rows += _rows_by_target(
+                group, targets, "in_domain", rule_of, suffix
+            )
     splits = sorted({run.results["in_domain_split"] for run in runs})
     title = (
         f"In-domain accuracy (%), mean over the sources' {' or '.join(splits)} "
@@ -127,28 +131,28 @@ def chosen_masks(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
     target last.
     """
     tables = []
-    for target in _targets(runs):
+    for target in targets_of(runs):
         rows, columns = [], ()
         for group in _groups(runs):
             here = [run for run in group if run.target == target]
             rules = [
                 rule
-                for rule in here and here[0].results["in_domain"]
-                if "/" in rule
+                for rule in (here[0].rules if here else ())
+                if rule.domain is not None
             ]
             if not rules:
                 continue
             sources = here[0].results["source_domains"]
             columns = tuple(dict.fromkeys((*columns, *sources)))
-            for rule in (*rules, "pred_ens"):
+            default = here[0].rule
+            for rule in (*rules, default):
                 cells = {
-                    domain: _mean(here, "in_domain", rule, domain)
+                    domain: _mean(here, "in_domain", rule.name, domain)
                     for domain in sources
                 }
-                outside = _mean(here, "out_of_domain", rule)
+                outside = _mean(here, "out_of_domain", rule.name)
                 cells[_target_column(target)] = outside
-                name = rule.replace("/", " of ")
-                name = "combined" if rule == "pred_ens" else name
+                name = "combined" if rule == default else rule.title
                 group_name = f"{here[0].config['backbone']}, {here[0].label}"
                 rows.append(Row(group_name, name, cells))
         name = f"chosen_mask_{target}"
@@ -165,20 +169,27 @@ def chosen_masks(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
 
 
 def ensembling(runs: Sequence[Run], with_paper: bool = False) -> Table:
-    """Returns Pred-Ens against Mask-Ens by target (Table 5)."""
+    """Returns Pred-Ens against Mask-Ens by target (Table 5).
+
+    It is of methods that combine what their domains have in several ways.
+    """
     rows = []
-    masked = [run for run in runs if "mask_ens" in run.results["in_domain"]]
-    places = itertools.product(_backbones(masked), _SPLITS.items())
-    for backbone, (split, split_name) in places:
-        for group in _groups(masked):
+    several = [run for run in runs if len(_combined(run)) > 1]
+    sections = itertools.product(_backbones(several), _SPLITS.items())
+    for backbone, (split, split_name) in sections:
+        for group in _groups(several):
             if group[0].config["backbone"] != backbone:
                 continue
-            for rule, suffix in _ENSEMBLES.items():
+            ways = [
+                (lambda run, name=rule.name: name, f" ({rule.title})")
+                for rule in _combined(group[0])
+            ]
+            for rule_of, suffix in (*ways, (_known_domain, _KNOWN)):
                 rows += _rows_by_target(
                     group,
-                    _targets(masked),
+                    targets_of(several),
                     split,
-                    rule,
+                    rule_of,
                     suffix,
                     f"{backbone}, {split_name}",
                 )
@@ -186,22 +197,36 @@ def ensembling(runs: Sequence[Run], with_paper: bool = False) -> Table:
         "ensembling",
         "Averaging predictions (Pred-Ens) or masks (Mask-Ens), accuracy (%) by "
         "target",
-        masked,
+        several,
         rows,
         with_paper,
     )
 
 
 _SPLITS = {"out_of_domain": "out-of-domain", "in_domain": "in-domain"}
-_ENSEMBLES = {
-    "pred_ens": " (Pred-Ens)",
-    "mask_ens": " (Mask-Ens)",
-    "known_domain": "-KD",
-}
+# Behind a method's name, where the domains of images are known.
+_KNOWN = "-KD"
+
+
+def _default(run: Run) -> str:
+    return run.rule.name
+
+
+def _known_domain(run: Run) -> str | None:
+    return next((rule.name for rule in run.rules if rule.needs_domain), None)
+
+
+def _combined(run: Run) -> list[PredictionRule]:
+    """Returns the rules that are of no domain and need none."""
+    return [
+        rule
+        for rule in run.rules
+        if rule.domain is None and not rule.needs_domain
+    ]
 
 
 def _by_target(name, title, runs, rows, with_paper) -> Table:
-    columns = _targets(runs)
+    columns = targets_of(runs)
     published = _published(runs, name, with_paper and bool(rows))
     if published:
         # The paper has all targets, whatever was run so far.
@@ -228,10 +253,6 @@ def _backbones(runs: Iterable[Run]) -> list[str]:
     return list(dict.fromkeys(run.config["backbone"] for run in runs))
 
 
-def _targets(runs: Iterable[Run]) -> list[str]:
-    return sorted({run.target for run in runs})
-
-
 def _groups(runs: Iterable[Run]):
     """Yields the runs that differ in target and seed alone."""
     for _, group in itertools.groupby(
@@ -244,13 +265,14 @@ def _rows_by_target(
     runs,
     targets: Sequence[str],
     split: str,
-    rule: str,
+    rule_of: _RuleOf,
     suffix: str = "",
     group_name: str = "",
 ) -> list[Row]:
-    """One row for each group of runs that predicts by the rule."""
+    """One row for each group of runs that have a rule."""
     rows = []
     for group in _groups(runs):
+        rule = rule_of(group[0])  # those of a group are of one method
         able = [run for run in group if rule in run.results[split]]
         if not able:
             continue

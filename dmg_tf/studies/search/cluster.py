@@ -12,8 +12,8 @@ _PORT = "KERASTUNER_ORACLE_PORT"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """This process' place in a search.
+class Process:
+    """What this process is in a search.
 
     Attributes:
         role: "alone", "chief" or "worker".
@@ -26,9 +26,9 @@ class Place:
     address: str = ""
 
 
-def place_from_environment(
+def process_from_environment(
     environment: Mapping[str, str] = os.environ,
-) -> Place:
+) -> Process:
     """Reads KerasTuner's own variables.
 
     Args:
@@ -42,7 +42,7 @@ def place_from_environment(
     given = {name: environment.get(name, "") for name in (_ID, _IP, _PORT)}
     missing = [name for name, value in given.items() if not value]
     if not any(name in environment for name in given):
-        return Place()
+        return Process()
     if missing:
         raise UserError(
             "a search by several processes needs all of "
@@ -54,4 +54,4 @@ def place_from_environment(
             f"{_PORT} must be a whole number from 1 to 65535, got {port!r}"
         )
     role = "chief" if "chief" in given[_ID] else "worker"
-    return Place(role, given[_ID], f"{given[_IP]}:{port}")
+    return Process(role, given[_ID], f"{given[_IP]}:{port}")

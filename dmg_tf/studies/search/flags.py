@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 
 from dmg_tf.errors import UserError, missing_extra
+from dmg_tf.registry import METHODS
 
 TUNERS = ("grid", "random", "bayesian", "hyperband")
 
@@ -64,6 +65,20 @@ def check_tuner(args: argparse.Namespace) -> None:
     if args.tuner == "bayesian" and not importlib.util.find_spec("sklearn"):
         raise missing_extra(
             "--tuner bayesian needs scikit-learn, not installed", "search"
+        )
+
+
+def check_length(tuner: str, method: str) -> None:
+    """Raises UserError if runs of a method can't be prolonged as asked.
+
+    Args:
+        tuner: One of `TUNERS`.
+        method: Name in `METHODS`.
+    """
+    if tuner == "hyperband" and METHODS[method].uses_length:
+        raise UserError(
+            f"--tuner hyperband prolongs runs, and what a step of {method} "
+            "does depends on the length of its run; give another tuner"
         )
 
 

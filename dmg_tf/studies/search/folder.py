@@ -8,7 +8,8 @@ from typing import Any
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 from dmg_tf.runs.folder import MAY_CHANGE
-from dmg_tf.studies.search.space import Range, Space
+from dmg_tf.settings import LogRange
+from dmg_tf.studies.search.space import Space
 
 # What may change when a search goes on: how long it is, and of a run what may
 # change when that is resumed, but for its length.
@@ -16,6 +17,7 @@ _MAY_CHANGE = {"max_trials"} | {
     f"config.{name}" for name in MAY_CHANGE - {"epochs"}
 }
 _SETTINGS = "search.json"
+ERROR_FILE = "error.txt"  # of a trial: why it failed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Search:
             "executions_per_trial": self.executions,
             "space": {
                 name: dataclasses.asdict(values)
-                if isinstance(values, Range)
+                if isinstance(values, LogRange)
                 else list(values)
                 for name, values in self.space.items()
             },

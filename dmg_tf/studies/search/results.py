@@ -5,19 +5,20 @@ import dataclasses
 import io
 import pathlib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from dmg_tf.config import RunConfig, args_from_config
 from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_json, write_text
+from dmg_tf.flags import args_from_config
+from dmg_tf.rules import default_rule
 from dmg_tf.runs.folder import read_results
 from dmg_tf.runs.predictions import OVERALL
-from dmg_tf.studies.search.folder import Search
-from dmg_tf.studies.search.space import flag_of, with_values
-from dmg_tf.studies.search.trials import ERROR_FILE
-from dmg_tf.studies.table import mean_and_error
+from dmg_tf.settings import flag_of
+from dmg_tf.studies.search.folder import ERROR_FILE, Search
+from dmg_tf.studies.search.space import defaults_of, with_values
+from dmg_tf.studies.table import Cell
 
 # Numbers of a run, and of a row as means. The last is for reading alone: no
 # epoch and no setting is chosen by the target.
@@ -28,28 +29,6 @@ MEASURES = (
     "seconds",
     "out_of_domain",
 )
-_RULE = "pred_ens"
-
-
-@dataclasses.dataclass(frozen=True)
-class Mean:
-    """A mean over runs with different seeds.
-
-    Attributes:
-        value: The mean.
-        standard_error: Of the mean; None for a single run.
-        count: How many runs.
-    """
-
-    value: float
-    standard_error: float | None
-    count: int
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> "Mean | None":
-        """Returns the mean, or None where there is nothing to average."""
-        values = [value for value in values if value is not None]
-        return cls(*mean_and_error(values), len(values)) if values else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +37,10 @@ class Row:
 
     Attributes:
         trial: KerasTuner's name of the trial.
-        values: {field of `RunConfig`: value}.
+        values: {setting: value}.
         runs: One dict a seed: the row of `results.csv`, `mask_iou_of`, the
-            mean over pairs of domains for each site, and `in_domain_split`.
+            mean over pairs of domains for each site, `in_domain_split`, and
+            `rule`, what tables call the prediction rule.
         error: Why it failed, or None.
     """
 
@@ -69,9 +49,10 @@ class Row:
     runs: tuple[dict[str, Any], ...]
     error: str | None = None
 
-    def mean(self, measure: str) -> Mean | None:
-        """Returns the mean of one of `MEASURES`."""
-        return Mean.of(run[measure] for run in self.runs)
+    def cell(self, measure: str) -> Cell | None:
+        """Returns the mean of one of `MEASURES`, over seeds."""
+        values = [run[measure] for run in self.runs]
+        return Cell.of(value for value in values if value is not None)
 
 
 def collect(search: Search, trials: Sequence) -> list[Row]:
@@ -116,7 +97,7 @@ def best_row(rows: Sequence[Row]) -> Row | None:
     whole = [row for row in rows if row.error is None]
     if not whole:
         return None
-    return max(whole, key=lambda row: row.mean("validation").value)
+    return max(whole, key=lambda row: row.cell("validation").mean)
 
 
 def best_run(row: Row) -> dict[str, Any]:
@@ -134,10 +115,11 @@ def command_of(search: Search, row: Row, run: dict[str, Any]) -> list[str]:
         output=str(search.folder / "best"),
     )
     # What was searched is said even where it is what a run does anyway.
+    defaults = defaults_of(config)
     said = [
         f"{flag_of(name)}={value}"
         for name, value in row.values.items()
-        if value == getattr(RunConfig, name)
+        if value == defaults[name]
     ]
     return [*command("train").split(), *args_from_config(config), *said]
 
@@ -155,9 +137,8 @@ def write_results(search: Search, rows: Sequence[Row]) -> None:
                 "values": row.values,
                 "error": row.error,
                 **{
-                    name: mean and dataclasses.asdict(mean)
-                    for name in MEASURES
-                    for mean in [row.mean(name)]
+                    measure: _mean_json(row.cell(measure))
+                    for measure in MEASURES
                 },
                 "runs": row.runs,
             }
@@ -175,8 +156,17 @@ def write_results(search: Search, rows: Sequence[Row]) -> None:
     write_text(search.folder / "results.csv", _csv(search, rows))
 
 
+def _mean_json(cell: Cell | None) -> dict[str, Any] | None:
+    return cell and {
+        "value": cell.mean,
+        "standard_error": cell.standard_error,
+        "count": cell.count,
+    }
+
+
 def _run(search, trial_id, values, run_dir: pathlib.Path) -> dict[str, Any]:
     results = read_results(run_dir)
+    rule = default_rule(results)
     sites = {s: pairs["mean"] for s, pairs in results["mask_iou"].items()}
     return {
         "trial": trial_id,
@@ -185,13 +175,14 @@ def _run(search, trial_id, values, run_dir: pathlib.Path) -> dict[str, Any]:
         "epochs": results["config"]["epochs"],
         "selected_epoch": results["selection"]["epoch"],
         "validation": results["selection"]["value"],
-        "in_domain": results["in_domain"][_RULE][OVERALL],
-        "out_of_domain": results["out_of_domain"][_RULE][OVERALL],
+        "in_domain": results["in_domain"][rule.name][OVERALL],
+        "out_of_domain": results["out_of_domain"][rule.name][OVERALL],
         "mask_iou": statistics.fmean(sites.values()) if sites else None,
         "seconds": results["timing"]["train_seconds"],
         "folder": str(run_dir.relative_to(search.folder)),
         "in_domain_split": results["in_domain_split"],
         "mask_iou_of": sites,
+        "rule": rule.title,
     }
 
 

@@ -9,29 +9,15 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
+from dmg_tf.studies.figures import COLOURS, MARKERS, as_drawn, write_figure
 from dmg_tf.studies.search.folder import Search
-from dmg_tf.studies.search.results import Mean, Row
+from dmg_tf.studies.search.results import Row
+from dmg_tf.studies.search.space import axes_of
+from dmg_tf.studies.table import Cell
 
-# Okabe and Ito's colours, which colour-blind people tell apart; each line has a
-# marker of its own too.
-_BLACK = "#000000"
-_LINES = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#E69F00", "v"),
-    ("#56B4E9", "P"),
-)
+*_COLOURED, _BLACK = COLOURS
+_LINES = tuple(zip(_COLOURED, MARKERS, strict=False))
 _POINTS, _IOU = 5, 0.1  # what an axis shows at the least
-_LABELS = {
-    "siou_weight": "$\\lambda_O$, weight of the overlap penalty",
-    "sparsity_weight": "$\\lambda_S$, weight of the sparsity penalty",
-    "learning_rate": "learning rate of the network",
-    "mask_learning_rate": "learning rate of the masks",
-    "weight_decay": "weight decay",
-    "batch_size": "batch size",
-}
 
 
 def write_figures(search: Search, rows: Sequence[Row]) -> list[pathlib.Path]:
@@ -47,8 +33,10 @@ def write_figures(search: Search, rows: Sequence[Row]) -> list[pathlib.Path]:
     """
     rows = [row for row in rows if row.error is None]
     paths = []
+    axes = axes_of(search.config.method)
     for name in search.space:
-        if name in _LABELS and len({row.values[name] for row in rows}) > 1:
+        several = len({row.values[name] for row in rows}) > 1
+        if axes[name].kind is not str and several:
             paths.append(_write_figure(search, rows, name))
     return paths
 
@@ -58,24 +46,22 @@ def _write_figure(search, rows, name) -> pathlib.Path:
     # and no state of its own.
     from matplotlib.figure import Figure
 
-    from dmg_tf.studies.paper.figures import write_figure
-
-    with_masks = any(row.mean("mask_iou") for row in rows)
+    with_masks = any(row.cell("mask_iou") for row in rows)
     panels = 3 if with_masks else 2
     figure = Figure(figsize=(4.0 * panels, 3.6), layout="constrained")
     axes = figure.subplots(1, panels)
-    scale = Places({row.values[name] for row in rows})
+    scale = LogAxisWithZero({row.values[name] for row in rows})
 
-    target = search.config.target
+    target, rule = search.config.target, rows[0].runs[0]["rule"]
     _draw(axes[0], scale, _points(rows, name, "out_of_domain", 100), *_LINES[1])
     axes[0].set_title(f"Target {target}, not used for selection")
-    axes[0].set_ylabel("accuracy, Pred-Ens (%)")
+    axes[0].set_ylabel(f"accuracy, {rule} (%)")
     _draw(
         axes[1],
         scale,
         _points(rows, name, "in_domain", 100),
         *_LINES[0],
-        label=f"{rows[0].runs[0]['in_domain_split']} images, Pred-Ens",
+        label=f"{rows[0].runs[0]['in_domain_split']} images, {rule}",
     )
     _draw(
         axes[1],
@@ -95,7 +81,7 @@ def _write_figure(search, rows, name) -> pathlib.Path:
         _widen(panel, _POINTS, 0, 100)
     for panel in axes:
         scale.dress(panel)
-        panel.set_xlabel(_LABELS[name])
+        panel.set_xlabel(as_drawn(axes_of(search.config.method)[name].label))
     seeds = f", {search.executions} seeds" if search.executions > 1 else ""
     figure.suptitle(
         f"{search.config.method} on {search.config.backbone}, target "
@@ -134,15 +120,15 @@ def _widen(panel, span, low, high) -> None:
     )
 
 
-def _points(rows, name, measure, factor) -> list[tuple[float, Mean]]:
+def _points(rows, name, measure, factor) -> list[tuple[float, Cell]]:
     """Returns (value of the setting, mean over seeds) of each row."""
     take = measure if callable(measure) else lambda run: run[measure]
     points = []
     for row in rows:
         values = [take(run) for run in row.runs]
-        mean = Mean.of(None if v is None else factor * v for v in values)
-        if mean:
-            points.append((row.values[name], mean))
+        cell = Cell.of(factor * v for v in values if v is not None)
+        if cell:
+            points.append((row.values[name], cell))
     return points
 
 
@@ -150,22 +136,22 @@ def _draw(panel, scale, points, colour, marker, label=None, dashed=False):
     if not points:
         return
     style = {"color": colour, "marker": marker, "markersize": 5}
-    for value, mean in points:
+    for value, cell in points:
         panel.errorbar(
-            scale.place(value),
-            mean.value,
-            yerr=mean.standard_error,
+            scale.x_of(value),
+            cell.mean,
+            yerr=cell.standard_error,
             linestyle="none",
             capsize=3,
             **style,
         )
     # Where other settings vary too, the line is the mean over them.
     at: dict[float, list[float]] = {}
-    for value, mean in points:
-        at.setdefault(value, []).append(mean.value)
+    for value, cell in points:
+        at.setdefault(value, []).append(cell.mean)
     values = sorted(at)
     panel.plot(
-        [scale.place(value) for value in values],
+        [scale.x_of(value) for value in values],
         [statistics.fmean(at[value]) for value in values],
         linestyle="--" if dashed else "-",
         linewidth=1.2,
@@ -174,8 +160,8 @@ def _draw(panel, scale, points, colour, marker, label=None, dashed=False):
     )
 
 
-class Places:
-    """Where values sit on a logarithmic axis that has room for 0.
+class LogAxisWithZero:
+    """A logarithmic axis that has room for 0.
 
     Args:
         values: All values that are shown; none is negative.
@@ -186,7 +172,7 @@ class Places:
         above = [value for value in self.values if value > 0]
         self._zero = math.log10(above[0]) - 1 if above else 0.0
 
-    def place(self, value: float) -> float:
+    def x_of(self, value: float) -> float:
         """Returns the coordinate of a value; 0 is one decade to the left."""
         return math.log10(value) if value > 0 else self._zero
 
@@ -199,8 +185,8 @@ class Places:
             decades = range(math.floor(low), math.ceil(high) + 1)
             shown = [10.0**decade for decade in decades]
             shown = [0.0, *shown] if self.values[0] == 0 else shown
-        places = [self.place(value) for value in shown]
-        panel.set_xticks(places, [_tick(value) for value in shown])
+        xs = [self.x_of(value) for value in shown]
+        panel.set_xticks(xs, [_tick(value) for value in shown])
         panel.grid(axis="y", color="0.9")
         panel.set_axisbelow(True)
         for side in ("top", "right"):

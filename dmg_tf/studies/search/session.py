@@ -11,10 +11,11 @@ from keras_tuner.engine.trial import TrialStatus
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import UserError
 from dmg_tf.files import writing
+from dmg_tf.settings import LogRange
 from dmg_tf.studies.search import oracles
-from dmg_tf.studies.search.cluster import Place
+from dmg_tf.studies.search.cluster import Process
 from dmg_tf.studies.search.folder import Search
-from dmg_tf.studies.search.space import Range, count_of
+from dmg_tf.studies.search.space import count_of
 from dmg_tf.studies.search.trials import OBJECTIVE, TrialRunner
 
 try:
@@ -26,12 +27,12 @@ except ImportError:  # Windows, where starting a search twice goes unnoticed
 _DEFAULT_TRIALS = 10
 
 
-def run_search(search: Search, place: Place, silence: float) -> list | None:
+def run_search(search: Search, process: Process, silence: float) -> list | None:
     """Runs trials until none is left, or hands them to workers.
 
     Args:
         search: What is searched, and where it is kept.
-        place: This process' place.
+        process: What this process is.
         silence: Seconds after which a worker is taken for dead.
 
     Returns:
@@ -41,11 +42,11 @@ def run_search(search: Search, place: Place, silence: float) -> list | None:
         UserError: For anything the user can mend.
     """
     oracle, total = make_oracle(search)
-    if place.role == "chief":
+    if process.role == "chief":
         oracle.silence = silence
     search.prepare_folder()
-    tuner = TrialRunner(oracle, search, place, silence)
-    if place.role == "worker":
+    tuner = TrialRunner(oracle, search, process, silence)
+    if process.role == "worker":
         _work(tuner)
         return None
     with _alone_in(search.folder):
@@ -56,8 +57,8 @@ def run_search(search: Search, place: Place, silence: float) -> list | None:
                 f"{len(oracle.end_order)} of {total} trials are done"
             )
         if len(oracle.end_order) < total:
-            oracle.on_end = Narrator(oracle, total)
-            with _serving(oracle, place):
+            oracle.on_end = TrialPrinter(oracle, total)
+            with _serving(oracle, process):
                 tuner.search()
     return list(oracle.trials.values())
 
@@ -97,7 +98,7 @@ def make_oracle(search: Search) -> tuple[oracles.LastingOracle, int]:
     return kind(max_trials=total, **common), total
 
 
-class Narrator:
+class TrialPrinter:
     """Prints a line after each trial, with the time left.
 
     Args:
@@ -127,7 +128,7 @@ class Narrator:
 def _hyperparameters(search):
     space = keras_tuner.HyperParameters()
     for name, values in search.space.items():
-        if isinstance(values, Range):
+        if isinstance(values, LogRange):
             space.Float(name, values.low, values.high, sampling="log")
         else:
             space.Choice(name, list(values))
@@ -153,23 +154,25 @@ def _alone_in(folder):
 
 
 def _work(tuner) -> None:
-    place = tuner.place
-    print_error(f"{place.name} asks the chief at {place.address} for trials")
+    process = tuner.process
+    print_error(
+        f"{process.name} asks the chief at {process.address} for trials"
+    )
     try:
         tuner.search()
     except grpc.RpcError as error:
         raise UserError(
-            f"{place.name} lost the chief at {place.address} "
+            f"{process.name} lost the chief at {process.address} "
             f"({error.code().name}: {error.details()}); start the chief again, "
             "then this worker"
         ) from error
-    print_error(f"{place.name} is done: it ran {tuner.ended} trials")
+    print_error(f"{process.name} is done: it ran {tuner.ended} trials")
 
 
 @contextlib.contextmanager
-def _serving(oracle, place):
+def _serving(oracle, process):
     """Under a chief, looks after silent workers while it serves."""
-    if place.role != "chief":
+    if process.role != "chief":
         yield
         return
     over = threading.Event()
@@ -180,7 +183,7 @@ def _serving(oracle, place):
 
     threading.Thread(target=look, daemon=True).start()
     print_error(
-        f"the chief hands out trials at {place.address}; start workers with "
+        f"the chief hands out trials at {process.address}; start workers with "
         "the same command and another KERASTUNER_TUNER_ID"
     )
     try:
@@ -189,7 +192,7 @@ def _serving(oracle, place):
         if "bind" not in str(error).lower():
             raise
         raise UserError(
-            f"the chief cannot listen at {place.address}; give an address of "
+            f"the chief cannot listen at {process.address}; give an address of "
             "this machine and a free port"
         ) from error
     finally:

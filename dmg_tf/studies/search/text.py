@@ -11,21 +11,21 @@ import rich.text
 
 from dmg_tf.studies.search.folder import Search
 from dmg_tf.studies.search.results import (
-    Mean,
     Row,
     best_row,
     best_run,
     command_of,
 )
+from dmg_tf.studies.search.space import axes_of
+from dmg_tf.studies.table import Cell
 
-SYMBOLS = {
-    "siou_weight": "λ_O",
-    "sparsity_weight": "λ_S",
-    "learning_rate": "learning\nrate",
-    "mask_learning_rate": "mask\nlearning rate",
-    "weight_decay": "weight\ndecay",
-    "mask_sites": "mask\nsites",
-    "batch_size": "batch\nsize",
+# Measure of a row: what it is multiplied by, and its digits.
+_COLUMNS = {
+    "validation": (100, 2),
+    "in_domain": (100, 2),
+    "out_of_domain": (100, 2),
+    "mask_iou": (1, 3),
+    "seconds": (1, 0),
 }
 
 
@@ -78,14 +78,17 @@ def values_text(values: dict) -> str:
 
 def _table(search, rows, best, width) -> str:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    axes = axes_of(search.config.method)
     for name in search.space:
-        table.add_column(SYMBOLS[name], justify="right", no_wrap=True)
+        label = axes[name].label.replace(" ", "\n", 1)
+        table.add_column(label, justify="right", no_wrap=True)
+    rule = rows[0].runs[0]["rule"]
     if search.tuner == "hyperband":
         table.add_column("epochs", justify="right")
     for title in (
         "validation",
-        "in-domain\nPred-Ens",
-        f"target {search.config.target} *\nPred-Ens",
+        f"in-domain\n{rule}",
+        f"target {search.config.target} *\n{rule}",
         "mean\nmask IoU",
         "training\nseconds",
         "",
@@ -97,11 +100,10 @@ def _table(search, rows, best, width) -> str:
             cells.append(str(max(run["epochs"] for run in row.runs)))
         table.add_row(
             *cells,
-            _mean(row.mean("validation"), 100, 2),
-            _mean(row.mean("in_domain"), 100, 2),
-            _mean(row.mean("out_of_domain"), 100, 2),
-            _mean(row.mean("mask_iou"), 1, 3),
-            _mean(row.mean("seconds"), 1, 0),
+            *(
+                _cell_text(row.cell(measure), *form)
+                for measure, form in _COLUMNS.items()
+            ),
             "best" if row is best else "",
             style="bold" if row is best else None,
         )
@@ -131,10 +133,5 @@ def _value(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _mean(mean: Mean | None, scale: float, digits: int) -> str:
-    if mean is None:
-        return "-"
-    text = f"{scale * mean.value:.{digits}f}"
-    if mean.standard_error is None:
-        return text
-    return f"{text} ± {scale * mean.standard_error:.{digits}f}"
+def _cell_text(cell: Cell | None, scale: float, digits: int) -> str:
+    return cell.text(scale, digits) if cell else "-"

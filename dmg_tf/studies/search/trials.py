@@ -21,14 +21,13 @@ from dmg_tf.errors import UserError
 from dmg_tf.experiment import run_training
 from dmg_tf.files import remove_folder, write_text
 from dmg_tf.runs.folder import check_run_dir, finished_results
-from dmg_tf.studies.search.cluster import Place
-from dmg_tf.studies.search.folder import Search
+from dmg_tf.studies.search.cluster import Process
+from dmg_tf.studies.search.folder import ERROR_FILE, Search
 from dmg_tf.studies.search.memory import forgotten_after
 from dmg_tf.studies.search.oracles import claim
 from dmg_tf.studies.search.space import with_values
 
 OBJECTIVE = "validation"
-ERROR_FILE = "error.txt"
 # A worker without a trial asks again after so long.
 _ASK_SECONDS = 0.5
 # Signs of life in the time after which a worker is taken for dead.
@@ -42,14 +41,16 @@ class TrialRunner(BaseTuner):
         oracle: Hands out trials; the tuner asks the chief's where there is
             one.
         search: What is searched, and where it is kept.
-        place: This process' place in the search.
+        process: What this process is in the search.
         silence: Seconds after which the chief takes a worker for dead.
     """
 
-    def __init__(self, oracle, search: Search, place: Place, silence: float):
+    def __init__(
+        self, oracle, search: Search, process: Process, silence: float
+    ):
         super().__init__(oracle, directory=str(search.folder), project_name=".")
         self.chosen = search
-        self.place = place
+        self.process = process
         self.silence = silence
         self.ended = 0
         self._failed: set[str] = set()
@@ -59,14 +60,14 @@ class TrialRunner(BaseTuner):
 
     def pre_create_trial(self):
         """Waits a little, so that idle workers do not flood the chief."""
-        if self.place.role == "worker":
+        if self.process.role == "worker":
             time.sleep(_ASK_SECONDS)
 
     def run_trial(self, trial) -> dict[str, float]:
         """Runs a trial once with each seed, or goes on with it.
 
         Args:
-            trial: Its values are settings of `RunConfig`. From Hyperband, it
+            trial: Its values are settings of a run. From Hyperband, it
                 may prolong the runs of an earlier trial.
 
         Returns:
@@ -128,7 +129,7 @@ class TrialRunner(BaseTuner):
     @contextlib.contextmanager
     def _signs_of_life(self, trial_id):
         """Claims the trial at the chief now and then, from a thread."""
-        if self.place.role != "worker":
+        if self.process.role != "worker":
             yield
             return
         over = threading.Event()

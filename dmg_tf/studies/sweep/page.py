@@ -13,11 +13,17 @@ from dmg_tf.report.run_page import REPORT_NAME, RunFiles, image_panels
 from dmg_tf.report.sections import duration, percent
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.tables import all_tables
-from dmg_tf.studies.runs import Run
-from dmg_tf.studies.sweep.panels import curves, masks, names_of, overview, shown
+from dmg_tf.studies.runs import Run, targets_of
+from dmg_tf.studies.sweep.panels import (
+    curves,
+    masks,
+    names_of,
+    overview,
+    shaded_table,
+)
 
 
-def write_sweep_report(
+def write_sweep_page(
     runs: Sequence[Run],
     folder: pathlib.Path,
     with_paper: bool = False,
@@ -38,16 +44,16 @@ def write_sweep_report(
         UserError: If a file can't be read or written.
     """
     path = folder / REPORT_NAME
-    write_text(path, sweep_report(runs, with_paper, missing))
+    write_text(path, sweep_page(runs, with_paper, missing))
     return path
 
 
-def sweep_report(
+def sweep_page(
     runs: Sequence[Run], with_paper: bool = False, missing: Sequence[str] = ()
 ) -> str:
-    """Returns the report as HTML; see `write_sweep_report`."""
+    """Returns the report as HTML; see `write_sweep_page`."""
     config = runs[0].config
-    targets = sorted({run.target for run in runs})
+    targets = targets_of(runs)
     title = f"{config['dataset']}: each of {len(targets)} domains held out"
     if len(targets) == 1:
         title = f"{config['dataset']}: {targets[0]} held out"
@@ -66,8 +72,8 @@ def sweep_report(
                 "and seeds. It selects each run's epoch.",
             ),
             *(
-                panel(found.title, shown(found), wide=True)
-                for found in all_tables(runs, with_paper)
+                panel(each.title, shaded_table(each), wide=True)
+                for each in all_tables(runs, with_paper)
             ),
             masks(runs),
             *_of_targets(runs, targets),
@@ -149,7 +155,7 @@ def _runs(runs) -> Markup:
     rows = []
     for run in runs:
         results, timing = run.results, run.results["timing"]
-        rule = next(iter(results["in_domain"]))
+        rule = run.rule.name
         cells = [
             run.target,
             run.config["backbone"],

@@ -26,6 +26,7 @@ _VALIDATION = f"validation_{OVERALL}"
 
 def overview(runs: Sequence[Run]) -> Markup:
     """Returns a row a method: in domain, out of domain, what is lost."""
+    rules = dict.fromkeys(run.rule.title for run in runs)
     outside = {(r.group, r.label): r for r in out_of_domain(runs).rows}
     inside = {(r.group, r.label): r for r in in_domain(runs).rows}
     rows, best = [], {}
@@ -62,8 +63,9 @@ def overview(runs: Sequence[Run]) -> Markup:
             words={1},
         ),
         quiet(
-            "Percent, Pred-Ens, mean over all targets. The row in bold is the "
-            "highest out of domain; with few seeds that may be chance."
+            f"Percent, {', '.join(rules)}, mean over all targets. The row in "
+            "bold is the highest out of domain; with few seeds that may be "
+            "chance."
         ),
     )
 
@@ -72,11 +74,11 @@ def _text(cell: Cell | None) -> str:
     return cell.text() if cell else "-"
 
 
-def shown(found: Table) -> Markup:
+def shaded_table(numbers: Table) -> Markup:
     """Returns a table of the paper, shaded by value."""
-    cells = [c for row in found.rows for c in row.cells.values() if c]
+    cells = [c for row in numbers.rows for c in row.cells.values() if c]
     low, high = twentieths_around([cell.mean for cell in cells])
-    several = len({row.group for row in found.rows}) > 1
+    several = len({row.group for row in numbers.rows}) > 1
 
     def shaded(cell):
         if cell is None:
@@ -87,12 +89,17 @@ def shown(found: Table) -> Markup:
         [
             row.name,
             *([row.group] if several else []),
-            *(shaded(row.cells.get(column)) for column in found.columns),
+            *(shaded(row.cells.get(column)) for column in numbers.columns),
             row.count(),
         ]
-        for row in found.rows
+        for row in numbers.rows
     ]
-    head = [found.heading, *(["of"] if several else []), *found.columns, "n"]
+    head = [
+        numbers.heading,
+        *(["of"] if several else []),
+        *numbers.columns,
+        "n",
+    ]
     return table(head, rows, words={1} if several else ())
 
 
@@ -155,10 +162,12 @@ def masks(runs: Sequence[Run]) -> Markup | None:
             sites = list(next(iter(by_target.values()))[0]["mask_iou"])
             rows = {
                 target: [
-                    statistics.fmean(value(results, site) for results in found)
+                    statistics.fmean(
+                        value(results, site) for results in several
+                    )
                     for site in sites
                 ]
-                for target, found in by_target.items()
+                for target, several in by_target.items()
             }
             low, high = twentieths_around([v for r in rows.values() for v in r])
             parts.append(

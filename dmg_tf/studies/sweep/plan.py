@@ -28,15 +28,12 @@ class PlannedRun:
     finished: bool
 
 
-def plan_runs(
-    parser: argparse.ArgumentParser, args: argparse.Namespace
-) -> list[PlannedRun]:
+def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     """Returns all runs, checked before the first of them is started.
 
     Args:
-        parser: Knows a flag for every setting that is not swept.
-        args: Those settings, `targets` (None for all domains), `methods`,
-            `backbones`, `seeds`, and `output`, the sweep's folder.
+        args: The settings that are not swept, `targets` (None for all domains),
+            `methods`, `backbones`, `seeds`, and `output`, the sweep's folder.
 
     Raises:
         UserError: If a name is unknown, a number out of range, or a run folder
@@ -50,12 +47,12 @@ def plan_runs(
         pick_domains(domains, target, args.sources, where)
     variants = [parse_variant(text) for text in dict.fromkeys(args.methods)]
     # Seeds go round outermost: a sweep that is stopped has whole tables.
-    places = itertools.product(
+    combinations = itertools.product(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),
         variants,
     )
     runs: dict[str, PlannedRun] = {}
-    for seed, backbone, target, variant in places:
+    for seed, backbone, target, variant in combinations:
         name = f"{dataset}-{target}-{variant.slug}-{backbone}-seed{seed}"
         if name in runs:
             raise UserError(
@@ -63,7 +60,7 @@ def plan_runs(
                 "differently"
             )
         output = str(pathlib.Path(args.output) / name)
-        settings = variant.settings(parser, args)
+        settings = variant.settings(args)
         runs[name] = _planned(
             name, settings, variant, target, backbone, seed, output, dataset
         )

@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from dmg_tf.config import args_from_config
 from dmg_tf.console.bar import Bar
 from dmg_tf.files import writing
+from dmg_tf.flags import args_from_config
+from dmg_tf.rules import default_rule
+from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.sweep.plan import PlannedRun
 
 # A run's program, wherever the package is installed.
@@ -136,8 +138,9 @@ class _Process:
             return f"{self.run.name}: failed after {took}: {failure.reason}"
         path = pathlib.Path(self.run.config.output) / "results.json"
         results = json.loads(path.read_text("utf-8"))
+        rule = default_rule(results).name
         inside, outside = (
-            results[split]["pred_ens"]["overall"]
+            results[split][rule][OVERALL]
             for split in ("in_domain", "out_of_domain")
         )
         return (

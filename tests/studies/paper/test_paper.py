@@ -1,5 +1,6 @@
 """The command that makes tables and figures, and what they are drawn from."""
 
+import dataclasses
 import json
 import re
 
@@ -8,10 +9,14 @@ import PIL.Image
 import pytest
 
 from dmg_tf.commands import paper
+from dmg_tf.registry import METHODS
+from dmg_tf.settings import setting
+from dmg_tf.studies.figures import write_figure
 from dmg_tf.studies.paper import figures as paper_figures
 from dmg_tf.studies.paper.neurons import kinds_of_neurons
 from dmg_tf.studies.paper.overlap import (
     ACTIVE,
+    IN,
     IOU,
     MEAN,
     OUT,
@@ -69,6 +74,26 @@ def test_weights_are_compared_where_all_else_is_equal(tmp_path):
     tables = sensitivity(load_runs(tmp_path)[0])
     assert [table.heading for table in tables] == ["λ_S"]
     assert list(cells(tables[0], OUT, "a")) == ["0", "0.1"]
+
+
+def test_a_weight_of_a_method_without_masks(tmp_path, monkeypatch):
+    """Two accuracies over it, and no IoU."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Options:
+        strength: float = setting("how strong", 1.0, symbol="β")
+
+    spec = dataclasses.replace(METHODS["aggregate"], options=Options)
+    monkeypatch.setattr("dmg_tf.methods.aggregate.spec.SPEC", spec)
+    for value in (0.5, 1.0):
+        settings = {"method": "aggregate", "strength": value}
+        write_run(tmp_path, f"{value}", target="a", **settings)
+    runs, _ = load_runs(tmp_path)
+    (table,) = sensitivity(runs)
+    assert table.heading == "β" and table.name == "sensitivity_strength_1"
+    assert {row.group for row in table.rows} == {OUT, IN}
+    assert list(cells(table, OUT, "a")) == ["0.5", "1"]
+    assert layers(runs) == []
 
 
 def test_layers(folder):
@@ -164,7 +189,7 @@ def test_names_are_drawn_as_they_are(tmp_path):
         (paper_figures.lines_figure, sensitivity(runs)[0]),
         (paper_figures.overlap_figure, overlap(runs)[0]),
     ):
-        paper_figures.write_figure(draw(table), tmp_path, table.name)
+        write_figure(draw(table), tmp_path, table.name)
 
 
 @pytest.mark.parametrize(

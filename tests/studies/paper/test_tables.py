@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dmg_tf.errors import UserError
+from dmg_tf.rules import PredictionRule, domain_rules
 from dmg_tf.studies.paper.published import PUBLISHED_DOMAINS
 from dmg_tf.studies.paper.tables import all_tables, write_tables
 from dmg_tf.studies.runs import load_runs
@@ -148,6 +149,73 @@ def test_latex_escapes_names(tmp_path):
     text = as_latex(list(tables_of(tmp_path)[0].values()))
     assert "50\\%\\_\\{x\\} & b\\&c & d" in text
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == 2
+
+
+def test_rules_are_those_that_a_method_has(tmp_path):
+    """By their properties: other names and titles make other rows."""
+    write_run(tmp_path, "one", target="a", method="dmg")
+    path = tmp_path / "one" / "results.json"
+    text = path.read_text()
+    for old, new in (("pred", "fused"), ("mask", "equal")):
+        text = text.replace(f'"{old}_ens"', f'"{new}"')
+    text = text.replace('"known_domain"', '"told"').replace("mask/", "part/")
+    results = json.loads(text)
+    rules = [
+        PredictionRule("fused", "Fused"),
+        PredictionRule("equal", "Equal weights"),
+        PredictionRule("told", "told", needs_domain=True),
+        *domain_rules("part", "bc"),
+        PredictionRule("hidden", "h", needs_domain=True, shown=False),
+    ]
+    results["rules"] = [rule.to_json() for rule in rules]
+    path.write_text(json.dumps(results))
+    tables, _ = tables_of(tmp_path)
+    for name, labels in (
+        ("out_of_domain", ["DMG"]),
+        ("in_domain", ["DMG", "DMG-KD"]),
+        ("chosen_mask_a", ["part of b", "part of c", "combined"]),
+    ):
+        assert [row.label for row in tables[name].rows] == labels
+    inside = [r for r in tables["ensembling"].rows if "in-domain" in r.group]
+    assert [row.label for row in inside] == [
+        "DMG (Fused)",
+        "DMG (Equal weights)",
+        "DMG-KD",
+    ]
+    cell = row_of(tables["in_domain"], "DMG-KD").cells["a"]
+    assert cell.mean == results["in_domain"]["told"]["overall"]
+
+
+def test_a_method_that_is_not_installed(tmp_path):
+    """Its runs come last, under its own name."""
+    write_run(tmp_path, "one", target="a", method="dmg")
+    write_run(tmp_path, "two", target="a", method="aggregate")
+    path = tmp_path / "two" / "results.json"
+    results = json.loads(path.read_text())
+    results["config"].update(method="elsewhere", strength=3.0)
+    path.write_text(json.dumps(results))
+    rows = tables_of(tmp_path)[0]["out_of_domain"].rows
+    assert [row.label for row in rows] == ["DMG", "elsewhere"]
+
+
+def test_runs_of_version_0_1(folder):
+    """Their settings had the options of all methods."""
+    before = tables_of(folder)[0]
+    for path in folder.glob("?0*/results.json"):
+        results = json.loads(path.read_text())
+        options = {"siou_weight": 0.1, "mask_sites": None, "meta_steps": 5}
+        results["config"] = {**options, **results["config"]}
+        path.write_text(json.dumps(results))
+    assert tables_of(folder)[0] == before
+
+
+def test_an_unknown_setting_names_the_file(folder):
+    path = folder / "a0dmg" / "results.json"
+    results = json.loads(path.read_text())
+    results["config"]["siou_wait"] = 1
+    path.write_text(json.dumps(results))
+    with pytest.raises(UserError, match="a0dmg/results.json: unknown setting"):
+        load_runs(folder)
 
 
 # === Published numbers ===

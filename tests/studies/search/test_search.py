@@ -261,6 +261,22 @@ def test_a_search_from_before_a_setting_goes_on(two_seeds, request):
     assert search.main(argv) == 0
 
 
+def test_a_search_of_version_0_1_goes_on(two_seeds, request):
+    """Its settings had the options of all methods."""
+    folder, argv, _ = two_seeds
+    further = {"meta_steps": 5, "meta_learning_rate": 0.01}
+    path = folder / "search.json"
+    settings = json.loads(path.read_text())
+    settings["config"].update(further)
+    path.write_text(json.dumps(settings))
+    for path in folder.glob("trial_*/seed*/*.json"):
+        values = json.loads(path.read_text())
+        values.get("config", values).update(further)
+        path.write_text(json.dumps(values))
+    request.getfixturevalue("never")
+    assert search.main(argv) == 0
+
+
 def test_a_grid_can_be_taken_further(
     tiny_folder, tmp_path, capsys, no_training
 ):
@@ -389,7 +405,7 @@ def failing(monkeypatch, bad):
     """Runs whose λ_O is in `bad` diverge."""
 
     def run(config, resume):
-        if config.siou_weight in bad:
+        if config.options.siou_weight in bad:
             raise UserError("the loss is nan at step 8: training has diverged")
         return fake_training(config, resume)
 
@@ -491,6 +507,40 @@ def test_bayesian_without_its_package(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     argv = flags(tiny_folder, tmp_path / "s", "--tuner", "bayesian")
     assert "needs scikit-learn" in error_of(capsys, argv)
+
+
+def test_another_method_s_options_cannot_be_searched(
+    tiny_folder, tmp_path, capsys
+):
+    argv = flags(tiny_folder, tmp_path / "s", "--method", "aggregate")
+    with pytest.raises(SystemExit) as ended:
+        search.main([*argv, "--siou-weights", "0", "1"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1
+    assert "--siou-weights is an option of dmg, not of aggregate" in error
+    line = error_of(capsys, argv)
+    assert "aggregate has no values that a search tries by itself" in line
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_method_without_masks(tiny_folder, tmp_path, capsys, no_training):
+    argv = flags(tiny_folder, tmp_path / "s", "--method", "aggregate")
+    assert search.main([*argv, "--learning-rates", "1e-3", "1e-4"]) == 0
+    assert "learning" in capsys.readouterr().out
+    rows = results_of(tmp_path / "s")["trials"]
+    assert [row["values"]["learning_rate"] for row in rows] == [1e-4, 1e-3]
+
+
+def test_arguments_are_checked_without_keras_tuner():
+    code = (
+        "import sys, dmg_tf_command\n"
+        "from dmg_tf.commands import search\n"
+        "args = search.make_parser().parse_args(['--target', 'sketch'])\n"
+        "search.search_from_args(args)\n"
+        "import dmg_tf.studies.search.text\n"
+        "sys.exit('keras_tuner' in sys.modules or 'tensorflow' in sys.modules)"
+    )
+    assert answer_of("-c", code, within=5) == (0, "", "")
 
 
 def test_folders_that_hold_something(tiny_folder, tmp_path, capsys):

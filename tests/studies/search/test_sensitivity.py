@@ -5,12 +5,12 @@ import pytest
 from dmg_tf.config import RunConfig
 from dmg_tf.studies.search.folder import Search
 from dmg_tf.studies.search.results import Row
-from dmg_tf.studies.search.sensitivity import Places, write_figures
+from dmg_tf.studies.search.sensitivity import LogAxisWithZero, write_figures
 
 
 def test_zero_has_a_place_on_the_logarithm():
-    places = Places({0.0, 1e-5, 1e-4, 1.0})
-    at = [places.place(value) for value in (0.0, 1e-5, 1e-4, 1.0)]
+    axis = LogAxisWithZero({0.0, 1e-5, 1e-4, 1.0})
+    at = [axis.x_of(value) for value in (0.0, 1e-5, 1e-4, 1.0)]
     assert at == pytest.approx([-6, -5, -4, 0])
 
 
@@ -21,6 +21,7 @@ def row(trial, weight, seeds=(0, 1), rate=1e-3, sites=("layer4", "fc")):
             "in_domain": 0.6 + seed / 100,
             "out_of_domain": 0.4 + seed / 50,
             "in_domain_split": "test",
+            "rule": "Pred-Ens",
             "mask_iou": 0.9 - weight / 2 if sites else None,
             "mask_iou_of": {site: 0.9 - weight / 2 for site in sites},
         }
@@ -69,7 +70,7 @@ def test_three_panels_as_in_the_paper(tmp_path, drawn):
     legend = [text.get_text() for text in overlap.get_legend().get_texts()]
     assert legend == ["input of layer4", "input of fc", "mean"]
     for panel in drawn[-1].axes:
-        assert panel.get_xlabel() and panel.get_ylabel()
+        assert panel.get_xlabel() == "$\\lambda_O$" and panel.get_ylabel()
 
 
 def test_small_differences_look_small(tmp_path, drawn):

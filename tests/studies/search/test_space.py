@@ -1,30 +1,33 @@
 """What a search goes over: defaults, ranges, and values that can't be."""
 
+import dataclasses
 import math
 
 import pytest
 
 from dmg_tf.commands.search import make_parser
-from dmg_tf.config import RunConfig, config_from_args
+from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
+from dmg_tf.flags import config_from_args
+from dmg_tf.registry import METHODS
+from dmg_tf.settings import LogRange
+from dmg_tf.studies.search.flags import check_length
 from dmg_tf.studies.search.space import (
-    AXES,
-    PAPER_SIOU_WEIGHTS,
-    Range,
+    axes_of,
     count_of,
     space_from_args,
     with_values,
 )
 
 
-def space_of(*flags):
-    args = make_parser().parse_args(["--target", "a", *flags])
+def space_of(*flags, method="dmg"):
+    argv = ["--target", "a", "--method", method, *flags]
+    args = make_parser(method).parse_args(argv)
     return space_from_args(args, config_from_args(args))
 
 
 def test_the_paper_s_sweep_is_the_default():
-    assert PAPER_SIOU_WEIGHTS == (0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
-    assert space_of() == {"siou_weight": PAPER_SIOU_WEIGHTS}
+    assert space_of() == {"siou_weight": (0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)}
 
 
 def test_other_lists_take_its_place():
@@ -44,19 +47,47 @@ def test_other_lists_take_its_place():
 
 def test_ranges_are_for_drawing():
     space = space_of("--tuner", "random", "--siou-weights", "1e-5..1")
-    assert space == {"siou_weight": Range(1e-5, 1.0)}
+    assert space == {"siou_weight": LogRange(1e-5, 1.0)}
     assert count_of(space) == math.inf
 
 
 def test_values_take_their_places():
     config = with_values(
-        RunConfig(target="a"), {"mask_sites": "layer4,fc", "siou_weight": 0.5}
+        RunConfig(target="a"),
+        {"mask_sites": "layer4,fc", "siou_weight": 0.5, "batch_size": 8},
     )
-    assert config.mask_sites == ("layer4", "fc") and config.siou_weight == 0.5
+    options = config.options
+    assert options.mask_sites == ("layer4", "fc") and options.siou_weight == 0.5
+    assert config.batch_size == 8
 
 
-def test_every_axis_is_a_setting():
-    assert set(AXES) <= set(RunConfig.__dataclass_fields__)
+def test_axes_keep_their_flags_and_order():
+    """A seed draws values in this order."""
+    assert [axis.flag for axis in axes_of("dmg").values()] == [
+        *("--siou-weights", "--sparsity-weights", "--learning-rates"),
+        *("--mask-learning-rates", "--weight-decays"),
+        *("--mask-sites-choices", "--batch-sizes"),
+    ]
+    flags = [axis.flag for axis in axes_of("metareg").values()]
+    assert "--meta-learning-rates" in flags and "--siou-weights" not in flags
+
+
+def test_a_method_without_values_of_its_own():
+    with pytest.raises(UserError, match="give some by --learning-rates, "):
+        space_of(method="aggregate")
+    space = space_of("--learning-rates", "1e-3", method="aggregate")
+    assert space == {"learning_rate": (1e-3,)}
+
+
+def test_hyperband_prolongs_no_run_whose_steps_depend_on_its_length(
+    monkeypatch,
+):
+    check_length("hyperband", "dmg")
+    spec = dataclasses.replace(METHODS["dmg"], uses_length=True)
+    monkeypatch.setattr("dmg_tf.methods.dmg.spec.SPEC", spec)
+    check_length("random", "dmg")
+    with pytest.raises(UserError, match="--tuner hyperband prolongs runs"):
+        check_length("hyperband", "dmg")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +128,10 @@ def test_values_that_cannot_be(flags, words):
         (["--executions-per-trial", "0"], "a whole number above 0"),
         (["--worker-timeout", "0"], "a number of seconds"),
         (["--tuner", "best"], "invalid choice"),
+        (
+            ["--meta-learning-rates", "1"],
+            "--meta-learning-rates is an option of metareg, not of dmg",
+        ),
     ],
 )
 def test_words_that_cannot_be(capsys, flags, words):

@@ -12,7 +12,7 @@ from dmg_tf.commands import leave_one_out
 from dmg_tf.studies.sweep import runner
 from tests.conftest import ROOT
 
-FAKE = ROOT / "tests" / "tuning" / "fake_runs.py"
+FAKE = ROOT / "tests" / "studies" / "fake_runs.py"
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_every_combination_is_a_run_folder(sweep, capsys):
         for path in sorted(sweep.folder.glob("*seed5"))
     ]
     shown = [
-        [c[k] for k in ("target", "method", "optimizer", "siou_weight")]
+        [c.get(k) for k in ("target", "method", "optimizer", "siou_weight")]
         for c in configs
     ]
     assert shown == [
-        ["a", "aggregate", "sgd", 0.1],
+        ["a", "aggregate", "sgd", None],
         ["a", "dmg", "adam", 0.01],
-        ["c", "aggregate", "sgd", 0.1],
+        ["c", "aggregate", "sgd", None],
         ["c", "dmg", "adam", 0.01],
     ]
     assert [c["epochs"] for c in configs] == [50, 2, 50, 2]
@@ -75,6 +75,50 @@ def test_every_combination_is_a_run_folder(sweep, capsys):
     printed = capsys.readouterr()
     assert "8 runs, 0 of them finished" in printed.err
     assert "Aggregate-SGD" in printed.out and "DMG-KD" in printed.out
+
+
+def configs_of(folder):
+    """{method: config} of a sweep with one run a method."""
+    configs = [
+        json.loads(path.read_text()) for path in folder.glob("*/config.json")
+    ]
+    return {config["method"]: config for config in configs}
+
+
+def test_options_for_all_runs_go_to_the_methods_that_have_them(sweep):
+    """`mask_sites` is DMG's and MetaReg's, `siou_weight` DMG's alone."""
+    flags = ["--methods", "aggregate", "metareg", "dmg:siou-weight=0.5"]
+    flags += ["--mask-sites", "layer4", "fc", "--siou-weight", "0.2"]
+    assert sweep("--targets", "a", *flags) == 0
+    configs = configs_of(sweep.folder)
+    assert "mask_sites" not in configs["aggregate"]
+    assert configs["metareg"]["mask_sites"] == ["layer4", "fc"]
+    assert configs["dmg"]["mask_sites"] == ["layer4", "fc"]
+    assert configs["dmg"]["siou_weight"] == 0.5  # its own flag wins
+
+
+def test_options_of_methods_that_are_not_swept_are_refused(sweep, capsys):
+    with pytest.raises(SystemExit) as ended:
+        sweep("--methods", "aggregate", "metareg", "--siou-weight", "1")
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: --siou-weight is an option of dmg, not of aggregate or metareg"
+    )
+    assert error.count("\n") == 1 and not sweep.folder.exists()
+
+
+def test_the_default_methods_are_the_paper_s(sweep):
+    assert sweep("--targets", "a") == 0
+    methods = {name.split("-")[2] for name in names(sweep.folder)}
+    assert methods == {"aggregate", "multi_headed", "dmg"}
+
+
+def test_short_names_of_a_method_are_its_own(sweep):
+    assert sweep("--targets", "a", "--methods", "dmg-sparsity") == 0
+    config = configs_of(sweep.folder)["dmg"]
+    assert (config["siou_weight"], config["sparsity_weight"]) == (0, 1e-5)
+    assert names(sweep.folder) == {"folder-a-dmg-sparsity-resnet18-seed0"}
 
 
 def test_all_domains_are_held_out_by_default(sweep):
@@ -136,6 +180,10 @@ def test_no_table_when_all_fail(sweep, capsys, monkeypatch):
         (["--methods", "dgm"], "Did you mean 'dmg'"),
         (["--methods", "dmg:siou=1"], "unknown setting of dmg:siou=1"),
         (["--methods", "dmg:seed=1"], "unknown setting"),
+        (
+            ["--methods", "dmg:meta-steps=3"],
+            "--meta-steps is an option of metareg, not of dmg",
+        ),
         (["--methods", "dmg:jit", "dmg-jit"], "unknown method"),
         (["--backbones", "vgg"], "unknown --backbone"),
         (["--seeds", "-1"], "--seed must be"),

@@ -7,7 +7,7 @@ import pytest
 from dmg_tf.errors import UserError
 from dmg_tf.studies.paper.tables import out_of_domain
 from dmg_tf.studies.runs import load_runs
-from dmg_tf.studies.sweep.page import sweep_report, write_sweep_report
+from dmg_tf.studies.sweep.page import sweep_page, write_sweep_page
 from tests.report.runs import write_run
 
 
@@ -42,7 +42,7 @@ def rows_of(page, heading):
 
 def test_numbers_are_those_of_the_tables(folder):
     runs, _ = load_runs(folder)
-    page = sweep_report(runs)
+    page = sweep_page(runs)
     expected = [
         [row.label, *(row.cells[c].text() for c in ("a", "b", "overall")), "2"]
         for row in out_of_domain(runs).rows
@@ -60,7 +60,7 @@ def test_numbers_are_those_of_the_tables(folder):
 
 def test_the_run_that_is_shown_is_chosen_without_the_target(folder):
     runs, _ = load_runs(folder)
-    page = sweep_report(runs)
+    page = sweep_page(runs)
     for target in ("a", "b"):
         best = max(
             (r for r in runs if r.target == target),
@@ -72,7 +72,7 @@ def test_the_run_that_is_shown_is_chosen_without_the_target(folder):
 
 def test_what_is_missing_is_said(folder):
     runs, _ = load_runs(folder)
-    page = sweep_report(
+    page = sweep_page(
         [r for r in runs if (r.target, r.label) != ("b", "DMG")], missing=["x"]
     )
     assert "left out of everything below: x." in page
@@ -88,5 +88,5 @@ def test_a_damaged_run_is_named(folder, tmp_path):
     path.write_text("epoch,validation_overall\nx,y\n")
     runs, _ = load_runs(tmp_path)
     with pytest.raises(UserError, match=re.escape(f"cannot read {path}")):
-        write_sweep_report(runs, tmp_path)
+        write_sweep_page(runs, tmp_path)
     assert not (tmp_path / "report.html").exists()
