@@ -87,8 +87,9 @@ def export_file(
     check_request(file_format.name, out, precision, replace)
     if precision == "int8" and calibration is None:
         raise ValueError("int8 needs `calibration`")
-    rule = checked_rule(model, prediction_rule, fold)
-    metadata = describe(model, results, rule, fold, precision)
+    network = stored_network(model, fold)
+    rule = checked_rule(model, network.rules, prediction_rule, fold)
+    metadata = describe(model, results, [rule], fold=fold, precision=precision)
     metadata["format"] = file_format.name
     if calibration is None:
         images, of = generated_images(model.image_size), "generated images"
@@ -99,14 +100,14 @@ def export_file(
     # Quantisation wants the input as a float and makes it an integer itself.
     # It would also turn the logits back to floats for the class.
     dtype = tf.float32 if precision == "int8" else tf.uint8
-    module = image_module(model, rule, fold, file_format.batch, dtype)
+    module = image_module(model, network, rule, file_format.batch, dtype)
     contents = file_format.convert(module, precision, calibration)
     with replacing(out) as temporary:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(contents)
         found = file_format.predict(temporary, images)
         pixels = normalize(images, model.mean, model.std)
-        expected = model.logits(pixels, rule).numpy()
+        expected = model.logits(pixels, rule.name).numpy()
         metadata["comparison"] = {
             "of": of,
             **compare(found, expected, TOLERANCE[precision]),
@@ -119,23 +120,22 @@ def export_file(
     return metadata
 
 
-def image_module(model, rule: str, fold: bool, batch, dtype) -> tf.Module:
+def image_module(model, network, rule, batch, dtype) -> tf.Module:
     """Returns a module whose `predict` takes images of the model's size.
 
     Args:
-        model: A built `DomainModel`.
-        rule: How it predicts.
-        fold: Whether the masks are folded.
+        model: A built `DomainModel`; says how images are prepared.
+        network: Its `StoredNetwork`.
+        rule: The `PredictionRule` that it predicts by.
         batch: Images a call; None for any number.
         dtype: Of the images, in [0, 255]; tf.float32 leaves out `class_id`.
     """
-    network = stored_network(model, fold)
     size = model.image_size
     images = tf.TensorSpec([batch, size, size, 3], dtype, name="images")
 
     def predict(images):
         pixels = normalize(images, model.mean, model.std)
-        found = answer(network.logits(pixels, [rule])[rule])
+        found = answer(network.logits(pixels, [rule.name])[rule.name])
         if dtype != tf.uint8:
             del found["class_id"]
         return found
