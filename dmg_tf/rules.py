@@ -4,6 +4,15 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+# Rules of version 0.1, whose files hold names alone.
+_MEAN = "pred_ens"
+_TITLES = {
+    _MEAN: "Pred-Ens",
+    "mask_ens": "Mask-Ens",
+    "known_domain": "known domain",
+    "known_domain_binary": "known domain, binary masks",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class PredictionRule:
@@ -106,13 +115,10 @@ def scored_rules(results: Mapping[str, Any]) -> tuple[PredictionRule, ...]:
     return tuple(known[name] for name in results["in_domain"])
 
 
-_MEAN = "pred_ens"
-_TITLES = {
-    _MEAN: "Pred-Ens",
-    "mask_ens": "Mask-Ens",
-    "known_domain": "known domain",
-    "known_domain_binary": "known domain, binary masks",
-}
+def title_of(results: Mapping[str, Any], name: str) -> str:
+    """Returns what tables call a rule of a run, by its name."""
+    titles = {rule.name: rule.title for rule in rules_of(results)}
+    return titles.get(name, name)
 
 
 def _rules_named(names) -> tuple[PredictionRule, ...]:

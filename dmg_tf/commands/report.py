@@ -13,6 +13,8 @@ from dmg_tf.errors import UserError
 from dmg_tf.report.run_page import score_again, write_run_report
 from dmg_tf.runs.predictions import FILE_NAME
 
+_CONFIG = "config.json"
+
 
 def make_parser() -> OneLineParser:
     parser = OneLineParser(
@@ -36,17 +38,22 @@ def make_parser() -> OneLineParser:
 @program()
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
-    config = RunConfig.read(args.run_dir)
+    # The page needs none of it, and the run's method may not be installed.
+    if not (pathlib.Path(args.run_dir) / _CONFIG).exists():
+        raise UserError(
+            f"{args.run_dir} is not a run folder: there is no {_CONFIG}"
+        )
     if args.data and not pathlib.Path(args.data).is_dir():
         raise UserError(f"--data {args.data} is no folder")
     if args.score:
-        _score_again(args, config)
+        _score_again(args)
     path = write_run_report(args.run_dir, args.data)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
 
 
-def _score_again(args, config) -> None:
+def _score_again(args) -> None:
+    config = RunConfig.read(args.run_dir)
     load_tensorflow()
     if args.data:
         config = dataclasses.replace(config, data=args.data)

@@ -11,6 +11,7 @@ import dmg_tf
 from dmg_tf.errors import UserError
 from dmg_tf.export.run import export_run
 from dmg_tf.predict.predictor import check_model, load_predictor
+from dmg_tf.rules import domain_rules
 from dmg_tf.runs.facts import ModelFacts
 from tests.export.helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
@@ -63,13 +64,15 @@ def test_facts(run_dir, saved, source, rule, in_domain, outside):
         backbone="stub",
         class_names=tuple(CLASSES),
         source_domains=DOMAINS,
-        prediction_rule=rule,
-        part="mask",
+        prediction_rule=facts.prediction_rule,
+        domain_rules=domain_rules("mask", DOMAINS),
         image_size=SIZE,
         in_domain=in_domain,
         out_of_domain=outside,
     )
-    assert facts.domain_rules == ("mask/a", "mask/b", "mask/c")
+    assert facts.prediction_rule.name == rule and facts.part == "mask"
+    names = [domain_rule.name for domain_rule in facts.domain_rules]
+    assert names == ["mask/a", "mask/b", "mask/c"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_what_domains_have_of_their_own(tmp_path, method, part):
     facts = load_predictor(folder).facts
     assert facts.part == part
     rules = [f"{part}/{domain}" for domain in DOMAINS] if part else []
-    assert facts.domain_rules == tuple(rules)
+    assert [rule.name for rule in facts.domain_rules] == rules
 
 
 def test_a_single_domain_has_nothing_to_compare(tmp_path):

@@ -6,7 +6,6 @@ from dmg_tf.errors import UserError
 from dmg_tf.evaluation.evaluator import out_of_domain_rules
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.multi_headed.model import DomainHeads
-from dmg_tf.report.text import rule_name
 from tests.helpers import assert_layer_contract, random_batch
 
 DOMAINS = ("a", "b", "c")
@@ -102,8 +101,9 @@ def test_rules_need_domains_only_where_they_are_known(model):
     assert rules == ("pred_ens", "head/a", "head/b", "head/c")
 
 
-def test_tables_name_the_heads():
-    assert rule_name("head/a") == "head of a"
+def test_tables_name_the_heads(model):
+    (rule,) = model.rules_named(["head/a"])
+    assert rule.title == "head of a"
 
 
 # === Training ===
