@@ -79,8 +79,8 @@ def _by_the_only_rule(plain) -> Callable:
     own = plain.rules()[0].name
 
     def logits_by_rule(images, names, domain_ids=None):
-        found = plain.logits_by_rule(images, [own], domain_ids)[own]
-        return {name: found for name in names}
+        logits = plain.logits_by_rule(images, [own], domain_ids)[own]
+        return {name: logits for name in names}
 
     return logits_by_rule
 

@@ -168,8 +168,8 @@ class _Serving:
 
         @tf.function(input_signature=[pixels, *further])
         def logits(*inputs):
-            found = self._network.logits(inputs[0], names, *inputs[1:])
-            return [found[name] for name in names]
+            by_name = self._network.logits(inputs[0], names, *inputs[1:])
+            return [by_name[name] for name in names]
 
         return logits
 
@@ -289,8 +289,8 @@ def _ids_of_names(names, domains):
 
 def _positions(where):
     """Bool [B] -> "1, 4", counted from 0."""
-    places = tf.strings.as_string(tf.where(where)[:, 0])
-    return tf.strings.reduce_join(places, separator=", ")
+    positions = tf.strings.as_string(tf.where(where)[:, 0])
+    return tf.strings.reduce_join(positions, separator=", ")
 
 
 def _require(value, condition, *message):

@@ -133,9 +133,11 @@ def _from_run(folder, rule) -> Predictor:
         images = normalize(images, model.mean, model.std)
         images = tf.cast(images, model.compute_dtype)
         names = dict.fromkeys((rule.name, *each))
-        found = model.logits_by_rule(images, names)
-        per_domain = [found[name] for name in each]
-        return found[rule.name], tf.stack(per_domain, axis=1) if each else None
+        by_name = model.logits_by_rule(images, names)
+        per_domain = [by_name[name] for name in each]
+        return by_name[rule.name], tf.stack(
+            per_domain, axis=1
+        ) if each else None
 
     return Predictor(facts, logits)
 

@@ -241,17 +241,17 @@ def counts(results: dict[str, Any]) -> Markup:
     )
 
 
-def environment(found: dict[str, Any]) -> Markup:
+def environment(recorded: dict[str, Any]) -> Markup:
     """Returns versions and devices."""
-    weights = found["weights"]
+    weights = recorded["weights"]
     return facts(
         {
-            "dmg_tf": found["dmg_tf"],
-            "commit": found["commit"],
-            "Python": found["python"],
-            **found["packages"],
-            "platform": found["platform"],
-            "devices": ", ".join(found["devices"]),
+            "dmg_tf": recorded["dmg_tf"],
+            "commit": recorded["commit"],
+            "Python": recorded["python"],
+            **recorded["packages"],
+            "platform": recorded["platform"],
+            "devices": ", ".join(recorded["devices"]),
             "initial weights": weights["file"] or "none",
             "their SHA-256": weights["sha256"],
         }

@@ -11,7 +11,7 @@ import dmg_tf
 from dmg_tf.errors import UserError
 from dmg_tf.export.run import export_run
 from dmg_tf.predict.predictor import check_model, load_predictor
-from dmg_tf.rules import domain_rules
+from dmg_tf.rules import domain_rules, rules_of
 from dmg_tf.runs.facts import ModelFacts
 from tests.export.helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
@@ -156,3 +156,33 @@ def test_mistakes(run_dir, saved, tmp_path):
         with pytest.raises(UserError, match=message) as caught:
             load_predictor(place)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["dmg", "multi_headed"])
+def test_an_export_of_version_0_1_is_read(saved, tmp_path, method):
+    """Its metadata has no rules; they follow from the signatures."""
+    old = tmp_path / "old"
+    if method == "dmg":
+        shutil.copytree(saved, old)
+    else:
+        export_run(write_run(make(method, "stub"), tmp_path / "run"), old)
+    new = tmp_path / "new"
+    shutil.copytree(old, new)
+    path = old / "assets" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    rules = [rule.name for rule in rules_of(metadata) if not rule.needs_domain]
+    del metadata["rules"]
+    path.write_text(json.dumps(metadata))
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3))
+    images = images.astype(np.float32)
+    for rule in (None, *rules[1:3]):
+        ours, theirs = load_predictor(old, rule), load_predictor(new, rule)
+        assert ours.facts == theirs.facts
+        for found, expected in zip(
+            ours.logits(images), theirs.logits(images), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    with pytest.raises(UserError, match="'known_domain' needs the domain"):
+        load_predictor(old, "known_domain")
+    with pytest.raises(UserError, match=f"known: {', '.join(rules)}"):
+        load_predictor(old, "nobody's")
