@@ -134,10 +134,10 @@ def _from_run(folder, rule) -> Predictor:
         images = tf.cast(images, model.compute_dtype)
         names = dict.fromkeys((rule.name, *each))
         by_name = model.logits_by_rule(images, names)
-        per_domain = [by_name[name] for name in each]
-        return by_name[rule.name], tf.stack(
-            per_domain, axis=1
-        ) if each else None
+        per_domain = None
+        if each:
+            per_domain = tf.stack([by_name[name] for name in each], axis=1)
+        return by_name[rule.name], per_domain
 
     return Predictor(facts, logits)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dmg_tf.commands import report
+from dmg_tf.commands import evaluate, report
 from dmg_tf.report.run_page import write_run_report
 from dmg_tf.report.text import results_text
 from dmg_tf.rules import PredictionRule, domain_rules
@@ -85,3 +85,13 @@ def test_no_model_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60)
     assert done.returncode == 0
+
+
+def test_evaluate_lists_the_rules_of_the_run(tmp_path, capsys):
+    write_run(tmp_path)
+    argv = [str(tmp_path / "run"), "--prediction-rule", "mask_ens", "mask/q"]
+    assert evaluate.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    known = "pred_ens, mask_ens, known_domain, mask/a, mask/b, mask/c"
+    assert f"unknown prediction rule 'mask/q'; known: {known}" in line
+    assert "Did you mean 'mask/" in line
