@@ -9,7 +9,7 @@ from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
 from dmg_tf.html.tables import heat_table, table, twentieths_around
-from dmg_tf.report.text import rule_name
+from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -20,28 +20,28 @@ def percent(share: float, digits: int = 2) -> str:
 
 def key_figures(results: dict[str, Any]) -> Markup:
     """Returns what one wants to know first."""
-    rule = next(iter(results["in_domain"]))
+    rule = default_rule(results)
     target = results["config"]["target"]
-    inside = results["in_domain"][rule][OVERALL]
-    outside = results["out_of_domain"][rule][OVERALL]
+    inside = results["in_domain"][rule.name][OVERALL]
+    outside = results["out_of_domain"][rule.name][OVERALL]
     counts = results["counts"]
     images = counts[OUT_OF_DOMAIN][target]
     low, high = wilson(outside, images)
     split = results["in_domain_split"]
     selection, timing = results["selection"], results["timing"]
-    overlap = [pairs["mean"] for pairs in results["mask_iou"].values()]
+    overlap = results.get("mask_iou", {})
     rate = timing["train_images_per_second"]
     return tiles(
         (
             f"Target {target}",
             f"{percent(outside, 1)}\u00a0%",
-            f"{rule_name(rule)} on {images:,} unseen images; 95\u00a0% "
+            f"{rule.title} on {images:,} unseen images; 95\u00a0% "
             f"interval {percent(low, 1)} to {percent(high, 1)}",
         ),
         (
             "Source domains",
             f"{percent(inside, 1)}\u00a0%",
-            f"{rule_name(rule)}, mean of {len(results['source_domains'])} "
+            f"{rule.title}, mean of {len(results['source_domains'])} "
             f"domains, {sum(counts[split].values()):,} {split} images",
         ),
         (
@@ -51,8 +51,8 @@ def key_figures(results: dict[str, Any]) -> Markup:
         ),
         (
             "Mask overlap",
-            f"{statistics.mean(overlap):.3f}",
-            f"mean IoU of pairs at {', '.join(results['mask_iou'])}",
+            f"{statistics.mean(p['mean'] for p in overlap.values()):.3f}",
+            f"mean IoU of pairs at {', '.join(overlap)}",
         )
         if overlap
         else None,
@@ -99,11 +99,12 @@ def accuracy(results: dict[str, Any]) -> Markup:
     split, counts = results["in_domain_split"], results["counts"]
     images = counts[OUT_OF_DOMAIN][target]
     rows = []
-    for rule, row in results["in_domain"].items():
-        outside = results["out_of_domain"].get(rule)
+    for rule in scored_rules(results):
+        row = results["in_domain"][rule.name]
+        outside = results["out_of_domain"].get(rule.name)
         rows.append(
             [
-                rule_name(rule),
+                rule.title,
                 *(percent(row[domain]) for domain in sources),
                 percent(row[OVERALL]),
                 percent(outside[OVERALL]) if outside else "-",
@@ -136,12 +137,12 @@ def accuracy(results: dict[str, Any]) -> Markup:
 def curves(
     history: Sequence[dict], selected: float, metrics: Mapping[str, str]
 ) -> Markup:
-    """Returns loss, accuracy and the method's own metrics by epoch.
+    """Returns accuracy, loss and the method's own metrics by epoch.
 
     Args:
-        history: Its rows.
-        selected: The epoch that is kept.
-        metrics: {column: title} of what the method reports.
+        history: A row an epoch.
+        selected: The epoch to mark.
+        metrics: {column of the history: title}.
     """
     epochs = [row["epoch"] for row in history]
 
@@ -176,7 +177,8 @@ def curves(
     if loss:
         charts.append(chart("Loss", epochs, loss, selected))
     if own:
-        charts.append(chart("What the method adds", epochs, own, selected))
+        title = ", ".join(metrics.values())
+        charts.append(chart(title, epochs, own, selected))
     return join(tag("div", charts, class_="charts"), _epochs(history))
 
 
@@ -239,17 +241,17 @@ def counts(results: dict[str, Any]) -> Markup:
     )
 
 
-def environment(found: dict[str, Any]) -> Markup:
+def environment(recorded: dict[str, Any]) -> Markup:
     """Returns versions and devices."""
-    weights = found["weights"]
+    weights = recorded["weights"]
     return facts(
         {
-            "dmg_tf": found["dmg_tf"],
-            "commit": found["commit"],
-            "Python": found["python"],
-            **found["packages"],
-            "platform": found["platform"],
-            "devices": ", ".join(found["devices"]),
+            "dmg_tf": recorded["dmg_tf"],
+            "commit": recorded["commit"],
+            "Python": recorded["python"],
+            **recorded["packages"],
+            "platform": recorded["platform"],
+            "devices": ", ".join(recorded["devices"]),
             "initial weights": weights["file"] or "none",
             "their SHA-256": weights["sha256"],
         }
