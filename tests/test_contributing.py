@@ -69,7 +69,7 @@ def test_the_page_has_them_all():
 def test_the_method_is_a_choice_of_the_command_line():
     argv = "--target a --method mean_alignment --alignment-weight 2".split()
     assert method_of(argv) == "mean_alignment"
-    config = config_from_args(make_parser(method_of(argv)).parse_args(argv))
+    config = config_from_args(make_parser(argv).parse_args(argv))
     assert config.options.alignment_weight == 2
     assert config.to_json()["alignment_weight"] == 2
     assert RunConfig.from_json(config.to_json()) == config
@@ -82,7 +82,7 @@ def test_the_method_is_a_choice_of_the_command_line():
 def test_another_method_refuses_its_option(capsys):
     argv = "--target a --method aggregate --alignment-weight 2".split()
     with pytest.raises(SystemExit):
-        make_parser(method_of(argv)).parse_args(argv)
+        make_parser(argv).parse_args(argv)
     assert "an option of mean_alignment" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from dmg_tf.commands.main import COMMANDS
-from dmg_tf.config import config_from_args, method_of
+from dmg_tf.config import config_from_args
 from dmg_tf.errors import UserError
 from tests.conftest import ROOT
 
@@ -88,7 +88,7 @@ def parsed(words):
         module = COMMANDS[command][0]
     module = importlib.import_module(f"dmg_tf.commands.{module}")
     if command in ("train", "search"):
-        args = module.make_parser(method_of(argv)).parse_args(argv)
+        args = module.make_parser(argv).parse_args(argv)
         config_from_args(args)
     elif command == "sweep":
         methods = module.methods_of(argv)
