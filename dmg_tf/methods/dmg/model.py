@@ -9,7 +9,7 @@ from dmg_tf.methods.dmg.folding import folded_kernels
 from dmg_tf.methods.dmg.measures import mask_density, mask_iou
 from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.methods.dmg.spec import SPEC
-from dmg_tf.methods.dmg.task_network import MaskedTaskNetwork
+from dmg_tf.methods.dmg.task_network import TaskNetwork
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.network import stages_named
 from dmg_tf.methods.steps import Outputs
@@ -71,7 +71,7 @@ class DMG(DomainModel):
             )
             for index, site in enumerate(self.mask_sites)
         }
-        return MaskedTaskNetwork(stages, masks, name="task_network")
+        return TaskNetwork(stages, masks, name="task_network")
 
     def build_task_network(self, features):
         """Calls the task network on symbolic features [B, ...]."""

@@ -2,10 +2,11 @@
 
 import keras
 
-from dmg_tf.methods.task_network import TaskNetwork
+from dmg_tf.methods import task_network
 
 
-class MaskedTaskNetwork(TaskNetwork):
+# Keras files weights under the names of classes: this one is a saved model's.
+class TaskNetwork(task_network.TaskNetwork):
     """The stages behind the first mask site, with masks on their inputs.
 
     Paper: Sec. 3.1 (T). Differs: nothing.
