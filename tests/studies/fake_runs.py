@@ -92,9 +92,9 @@ def main():
     sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
     import dmg_tf_command  # noqa: F401  (no TensorFlow)
     from dmg_tf.commands import train
-    from dmg_tf.flags import config_from_args, method_of
+    from dmg_tf.flags import config_from_args
 
-    args = train.make_parser(method_of(sys.argv)).parse_args()
+    args = train.make_parser(sys.argv[1:]).parse_args()
     config = config_from_args(args)
     run_dir = pathlib.Path(config.output)
     print(f"threads {os.environ.get('TF_NUM_INTRAOP_THREADS')}")
