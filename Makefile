@@ -66,7 +66,7 @@ smoke: setup-dev
 wheel-smoke: setup-dev
 	$(BIN)/python tests/wheel_smoke.py
 
-# The tables of benchmarks/README.md. PACS is read from DATA where it is given;
+# The tables of docs/benchmarks.md. PACS is read from DATA where it is given;
 # TORCH is a Python that has PyTorch and torchvision, to compare with.
 benchmark: setup-dev
 	$(BIN)/python -m benchmarks.train_step $(TORCH_FLAG)

@@ -64,7 +64,7 @@ def main(argv=None) -> int:
     load_tensorflow()
     from dmg_tf.config import RunConfig
     from dmg_tf.data.images.transforms import normalize
-    from dmg_tf.evaluation.scoring import load_data
+    from dmg_tf.evaluation.images import load_data
     from dmg_tf.runs.folder import load_run_model
 
     try:

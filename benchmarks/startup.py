@@ -1,6 +1,5 @@
 """How long is it from the command to the first step, and where does it go?
 
-from dmg_tf.commands import train
 python -m benchmarks.startup --data PACS
 python -m benchmarks.startup --files 600000
 
@@ -77,7 +76,7 @@ def first_step(begin: float, argv) -> dict[str, float]:
         mark()
         load_tensorflow()
         from dmg_tf import experiment as run
-        from dmg_tf.training import keeper as callbacks
+        from dmg_tf.training import callbacks
 
         mark()
         mark_end_of(run, "usable_data")

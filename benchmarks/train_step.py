@@ -71,8 +71,11 @@ def _fit(model, data):
     import keras
 
     from dmg_tf.console.bar import Bar
-    from dmg_tf.training.keeper import StopOnBadLoss, Timer
+    from dmg_tf.training.callbacks import StopOnBadLoss, Timer
+    from dmg_tf.training.length import Length
     from dmg_tf.training.progress import ProgressCallback
+
+    length = Length(1, STEPS_OF_FIT, STEPS_OF_FIT)
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -90,7 +93,7 @@ def _fit(model, data):
                 callbacks=[
                     StopOnBadLoss(),
                     Timer(1),
-                    ProgressCallback(bar, 1),
+                    ProgressCallback(bar, length, model.spec.metrics),
                     clock,
                 ],
             )

@@ -152,6 +152,13 @@ class RunConfig:
         names=lambda: ("pooled", "balanced"),
         group="training",
     )
+    validate_every: int | None = setting(
+        "steps between validations; the run then ends with a whole number of "
+        "these (default: an epoch's)",
+        at_least=1,
+        metavar="STEPS",
+        group="training",
+    )
     track_target: bool = setting(
         "score the target after each epoch too, to see what an oracle would "
         "have selected; it has no part in any choice",
@@ -274,6 +281,11 @@ class RunConfig:
                 "workers of --data-service can't see them; use --cache disk "
                 "in a folder that all of them share, or --cache none"
             )
+
+    @property
+    def by_domain(self) -> bool:
+        """Whether every batch must have equally many images of each source."""
+        return METHODS[self.method].batches is Batches.BY_DOMAIN
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values, ready for `json.dump`: the method's own too."""

@@ -1,66 +1,31 @@
 """One training run, from config to results: where data and methods meet."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from dmg_tf.config import RunConfig
-from dmg_tf.console.bar import Bar, print_error
+from dmg_tf.console.bar import print_error
 from dmg_tf.data import detect_dataset
 from dmg_tf.data.examples import DomainData
-from dmg_tf.data.streams.evaluation import evaluation_dataset
-from dmg_tf.data.streams.training import TrainingStream
-from dmg_tf.devices.machines import (
-    as_worker,
-    check_same_epoch,
-    is_chief,
-    naming_lost_workers,
-    share,
-)
-from dmg_tf.devices.strategy import (
-    check_batch_size,
-    check_jit,
-    even_batch_size,
-    make_strategy,
-    prepare_fit,
-    training_dataset,
-)
-from dmg_tf.evaluation.images import each_epoch, filled_cache, usable_data
-from dmg_tf.evaluation.scoring import (
-    dtype_policy,
-    image_spec,
-    naming_bad_images,
-    score,
-)
-from dmg_tf.files import remove_folder, write_json, writing
+from dmg_tf.devices.devices import Devices
+from dmg_tf.evaluation.images import RunImages, usable_data
+from dmg_tf.evaluation.scoring import dtype_policy, score
+from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.build import build_model
-from dmg_tf.report.run_page import REPORT_NAME, write_run_report
-from dmg_tf.runs import predictions
+from dmg_tf.report.run_page import write_run_report
 from dmg_tf.runs.environment import describe
-from dmg_tf.runs.folder import (
-    check_run_dir,
-    finished_results,
-    has_checkpoint,
-    load_run_model,
-)
-from dmg_tf.runs.predictions import OVERALL
+from dmg_tf.runs.folder import RunFolder, load_run_model
 from dmg_tf.training.initial_weights import load_initial_weights
-from dmg_tf.training.keeper import (
-    TARGET_COLUMN,
-    TARGET_RULE,
-    Keeper,
-    StopOnBadLoss,
-    Timer,
-)
-from dmg_tf.training.optimizers import OPTIMIZERS
-from dmg_tf.training.pictures import first_pictures
-from dmg_tf.training.progress import ProgressCallback, print_plan
-from dmg_tf.training.schedules import EpochSchedule
+from dmg_tf.training.loop import train
+from dmg_tf.training.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +46,11 @@ class RunResult:
     is_chief: bool = True
 
 
-def run_training(config: RunConfig, resume: bool = False) -> RunResult:
+def run_training(
+    config: RunConfig,
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> RunResult:
     """Trains, selects, scores, and writes the run folder.
 
     Args:
@@ -89,6 +58,8 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
         resume: Go on with the run in the output folder. It ends with the
             weights that an unbroken run would have. A finished run is read
             and returned; a missing one is started.
+        callbacks: Keras callbacks of one's own, on every machine of the run.
+            The logs at the end of an epoch are its row of the history.
 
     Returns:
         Folder, results and model.
@@ -99,43 +70,37 @@ def run_training(config: RunConfig, resume: bool = False) -> RunResult:
         WorkerLost: If another machine of the run is gone.
     """
     begin = time.perf_counter()
-    dataset = detect_dataset(config.dataset, config.data)
-    config = config.resolve(dataset)
-    strategy = make_strategy(config.strategy)
-    check_batch_size(strategy, config.batch_size)
-    check_jit(strategy, config.jit)
-    with as_worker(strategy), naming_lost_workers(strategy):
-        return _run(config, strategy, resume, begin)
+    config = config.resolve(detect_dataset(config.dataset, config.data))
+    with Devices(config.strategy) as devices:
+        devices.check(config.batch_size, config.jit)
+        folder = RunFolder.open(config, resume)
+        finished = None if folder.results is None else _read(folder, devices)
+        devices.meet()  # none writes before all have looked
+        if finished is not None:
+            return finished
+        data, bad_images = usable_data(config)
+        with dtype_policy(config.precision):
+            with devices.strategy.scope():
+                model = make_model(config, data)
+            weights = load_initial_weights(model, config)
+            images = RunImages(config, data, model)
+            with _writing(folder, config, weights, devices):
+                selection = train(model, images, folder, devices, callbacks)
+                results = {}
+                if devices.chief:
+                    model.load_weights(folder.model)
+                    results = _results(model, images, folder, selection)
+                    results["timing"]["total_seconds"] = (
+                        time.perf_counter() - begin
+                    )
+                    results["bad_images"] = bad_images
+                    folder.finish(results)
+                    write_run_report(folder.path)
+                devices.meet()  # the chief is done
+    return RunResult(folder.path, results, model, devices.chief)
 
 
-def _run(config, strategy, resume, begin) -> RunResult:
-    run_dir = pathlib.Path(config.output)
-    chief = is_chief(strategy)
-    going_on = check_run_dir(run_dir, config, resume)
-    finished = _finished(run_dir, config, chief) if going_on else None
-    # None writes before all have looked.
-    share(strategy, 0)
-    if finished:
-        return dataclasses.replace(finished, is_chief=chief)
-
-    data, bad_images = usable_data(config)
-    with dtype_policy(config.precision):
-        with strategy.scope():
-            model = make_model(config, data)
-        weights = load_initial_weights(model, config)
-        try:
-            if chief:
-                _prepare_run_dir(run_dir, config, weights)
-            return _train_and_score(
-                model, config, data, run_dir, bad_images, begin, strategy
-            )
-        except BaseException:
-            if chief and not going_on and not has_checkpoint(run_dir):
-                remove_folder(run_dir)
-            raise
-
-
-def make_model(config: RunConfig, data: DomainData) -> keras.Model:
+def make_model(config: RunConfig, data: DomainData) -> DomainModel:
     """Returns the run's model with fresh weights, compiled later."""
     return build_model(
         config.method,
@@ -150,145 +115,43 @@ def make_model(config: RunConfig, data: DomainData) -> keras.Model:
     )
 
 
-def _train_and_score(model, config, data, run_dir, bad_images, begin, strategy):
-    spec = image_spec(model, config)
-    images = filled_cache(config, data)
-    stream = TrainingStream(
-        data.train,
-        spec,
-        even_batch_size(strategy, config.batch_size, len(data.train)),
-        config.seed,
-        config.sampling,
-        len(data.source_domains),
-        images if config.cache == "disk" or not config.data_service else None,
-        config.data_service,
-    )
-    schedule = EpochSchedule(
-        config.learning_rate, config.schedule, stream.steps_per_epoch
-    )
-    with strategy.scope():
-        model.compile(
-            optimizer=OPTIMIZERS[config.optimizer](
-                schedule,
-                l2=config.weight_decay,
-                rates=[
-                    model.rate_of(variable, config.learning_rate)
-                    for variable in model.trainable_variables
-                ],
-            ),
-            jit_compile=config.jit,
-        )
-        model.optimizer.build(model.trainable_variables)
-    prepare_fit(model)
-
-    timer = Timer(stream.batch_size)
-    keeper = Keeper(
-        run_dir,
-        evaluation_dataset(data.validation, spec, config.batch_size, images),
-        data.source_domains,
-        timer,
-        lambda epoch: float(schedule(epoch * stream.steps_per_epoch)),
-        target=evaluation_dataset(
-            data.out_of_domain, spec, config.batch_size, images
-        )
-        if config.track_target
-        else None,
-        pictures=lambda: first_pictures(stream, data),
-        writes=is_chief(strategy),
-    )
-    keeper.set_model(model)
-    done = keeper.restore()
-    check_same_epoch(strategy, done, run_dir)
-    steps = stream.steps_per_epoch
-    print_plan(model, config, data, done)
-    if done < config.epochs:
-        with Bar(
-            "training", steps * config.epochs, "steps", steps * done
-        ) as bar:
-            progress = ProgressCallback(bar, config.epochs)
-            keeper.on_epoch = lambda row: progress.show(
-                row, best=keeper.best is row
-            )
-            with naming_bad_images(
-                data.train.paths, stream, model, each_epoch(config, data)
-            ):
-                model.fit(
-                    training_dataset(strategy, stream, done * steps),
-                    epochs=config.epochs,
-                    initial_epoch=done,
-                    steps_per_epoch=steps,
-                    shuffle=False,  # the stream is shuffled
-                    callbacks=[StopOnBadLoss(), timer, keeper, progress],
-                    verbose=0,
-                )
-    if not is_chief(strategy):
-        share(strategy, 0)  # the chief is done
-        return RunResult(run_dir, {}, model, is_chief=False)
-    model.load_weights(run_dir / "model.keras")
-    results = _results(model, config, data, run_dir, keeper)
-    results["timing"]["total_seconds"] = time.perf_counter() - begin
-    results["bad_images"] = bad_images
-    write_json(run_dir / "results.json", results)
-    write_run_report(run_dir)
-    share(strategy, 0)
-    return RunResult(run_dir, results, model)
+def _read(folder: RunFolder, devices: Devices) -> RunResult:
+    """Returns what a finished run left."""
+    if devices.chief and not folder.report.exists():
+        write_run_report(folder.path)
+    print_error(f"{folder.path} is finished; its results:")
+    model = load_run_model(folder.path)
+    return RunResult(folder.path, folder.results, model, devices.chief)
 
 
-def _results(model, config, data, run_dir, keeper) -> dict[str, Any]:
-    best = keeper.best
+def _writing(folder: RunFolder, config: RunConfig, weights, devices: Devices):
+    """Lets the chief write the folder."""
+    if not devices.chief:
+        return contextlib.nullcontext()
+    return folder.writing(config, describe(*weights))
+
+
+def _results(
+    model: DomainModel,
+    images: RunImages,
+    folder: RunFolder,
+    selection: Selection,
+) -> dict[str, Any]:
+    data, history = images.data, selection.history
     return {
-        "config": config.to_json(),
+        "config": images.config.to_json(),
         "class_names": list(data.class_names),
         "source_domains": list(data.source_domains),
-        **score(
-            model,
-            config,
-            data,
-            predictions_path=run_dir / predictions.FILE_NAME,
-        ),
-        "selection": {
-            "rule": model.selection_rule,
-            "epoch": best["epoch"],
-            "value": best["validation_overall"],
-        },
-        **_oracle(keeper.history, config),
+        **score(model, images, predictions_path=folder.predictions),
+        **selection.summary(),
         "timing": {
             "train_images_per_second": _median(
-                row["images_per_second"] for row in keeper.history
+                row["images_per_second"] for row in history
             ),
-            "train_seconds": sum(row["seconds"] for row in keeper.history),
+            "train_seconds": sum(row["seconds"] for row in history),
         },
         "notes": list(data.notes),
     }
-
-
-def _oracle(history, config) -> dict[str, Any]:
-    """Says which epoch was the target's best, if it was looked at."""
-    if not config.track_target:
-        return {}
-    best = max(history, key=lambda row: row[TARGET_COLUMN])
-    accuracy = dict.fromkeys((config.target, OVERALL), best[TARGET_COLUMN])
-    return {"oracle": {"epoch": best["epoch"], TARGET_RULE: accuracy}}
-
-
-def _finished(run_dir, config, chief) -> RunResult | None:
-    results = finished_results(run_dir, config)
-    if results is None:
-        return None
-    if chief and not (run_dir / REPORT_NAME).exists():
-        write_run_report(run_dir)
-    print_error(f"{run_dir} is finished; its results:")
-    return RunResult(run_dir, results, load_run_model(run_dir))
-
-
-def _prepare_run_dir(run_dir, config, weights) -> None:
-    with writing(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / "config.json", config.to_json())
-    write_json(run_dir / "environment.json", describe(*weights))
-    # What is of the run as it was before it went on.
-    for name in ("results.json", predictions.FILE_NAME, REPORT_NAME):
-        (run_dir / name).unlink(missing_ok=True)
 
 
 def _median(values) -> float | None:

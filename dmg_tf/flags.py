@@ -93,13 +93,16 @@ def _first_words(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def add_config_file(
-    parser: argparse.ArgumentParser, argv: Sequence[str]
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str],
+    leave_out: Collection[str] = (),
 ) -> None:
     """Adds `--config FILE`, whose settings stand in for flags not given.
 
     Args:
         parser: Has the flags of `add_config_flags`.
         argv: The command line.
+        leave_out: Names of settings that are not taken from the file.
 
     Raises:
         UserError: If the file can't be read, or names no setting.
@@ -110,16 +113,16 @@ def add_config_file(
         help="take settings from the config.json of a run, or from YAML; "
         "flags win over it",
     )
-    values = config_file_of(argv)
-    if not values:
-        return
-    values.setdefault("target", RunConfig.target)
-    values = {**values, "method": method_of(argv)}
-    config = RunConfig.from_json(values)
+    given = config_file_of(argv)
+    config = RunConfig.from_json({**given, "method": method_of(argv)})
     config.check()
-    known = {**config.to_json(), "target": values["target"]}
+    known = config.to_json()
     parser.set_defaults(
-        **{name: known[name] for name in values if name in known}
+        **{
+            name: known[name]
+            for name in given
+            if name in known and name not in leave_out
+        }
     )
 
 

@@ -1,8 +1,17 @@
 """Prediction rules: how the sources' own predictions become one."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+# Rules of version 0.1, whose files hold names alone.
+_MEAN = "pred_ens"
+_TITLES = {
+    _MEAN: "Pred-Ens",
+    "mask_ens": "Mask-Ens",
+    "known_domain": "known domain",
+    "known_domain_binary": "known domain, binary masks",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +30,8 @@ class PredictionRule:
             an unseen domain does not have.
         selects: Whether it scores an epoch on the sources' validation images.
         shown: Whether tables have a row of it.
+        mean_of_domains: Whether its logits are the mean of the domains' own,
+            so that these say it without a pass of its own.
     """
 
     name: str
@@ -30,6 +41,7 @@ class PredictionRule:
     needs_domain: bool = False
     selects: bool = False
     shown: bool = True
+    mean_of_domains: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values, ready for `json.dump`."""
@@ -60,16 +72,36 @@ def rules_of(results: Mapping[str, Any]) -> tuple[PredictionRule, ...]:
     if "rules" in results:
         return tuple(PredictionRule(**rule) for rule in results["rules"])
     selection = results.get("selection", {}).get("rule")
-    names = dict.fromkeys([*results.get("in_domain", ()), selection])
+    shown = results.get("in_domain", ())
     return tuple(
         dataclasses.replace(
-            rule_of_name(name),
-            selects=name == selection,
-            shown=name in results.get("in_domain", ()),
+            rule, selects=rule.name == selection, shown=rule.name in shown
         )
-        for name in names
-        if name is not None
+        for rule in _rules_named([*shown, selection])
     )
+
+
+def rules_of_signatures(
+    metadata: Mapping[str, Any], signatures: Iterable[str]
+) -> tuple[PredictionRule, ...]:
+    """Returns the rules of an exported model of version 0.1, the default first.
+
+    Args:
+        metadata: What it says of itself; there is no "rules" in it.
+        signatures: Names of what it answers to.
+    """
+    own = [
+        rule.name
+        for name in signatures
+        if name.startswith("per_")
+        for rule in domain_rules(
+            name.removeprefix("per_"), metadata["source_domains"]
+        )
+    ]
+    # The mean over domains followed from these and had no signature.
+    mean = [_MEAN] if own else []
+    further = [name for name in signatures if name in _TITLES]
+    return _rules_named([metadata["prediction_rule"], *mean, *further, *own])
 
 
 def default_rule(results: Mapping[str, Any]) -> PredictionRule:
@@ -77,19 +109,37 @@ def default_rule(results: Mapping[str, Any]) -> PredictionRule:
     return rules_of(results)[0]
 
 
+def scored_rules(results: Mapping[str, Any]) -> tuple[PredictionRule, ...]:
+    """Returns the rules that a run was scored by, in the order of its table."""
+    known = {rule.name: rule for rule in rules_of(results)}
+    return tuple(known[name] for name in results["in_domain"])
+
+
+def title_of(results: Mapping[str, Any], name: str) -> str:
+    """Returns what tables call a rule of a run, by its name."""
+    titles = {rule.name: rule.title for rule in rules_of(results)}
+    return titles.get(name, name)
+
+
+def _rules_named(names) -> tuple[PredictionRule, ...]:
+    """Returns each rule once; None is left out."""
+    names = [name for name in dict.fromkeys(names) if name is not None]
+    several = any("/" in name for name in names)
+    return tuple(
+        dataclasses.replace(
+            rule_of_name(name), mean_of_domains=several and name == _MEAN
+        )
+        for name in names
+    )
+
+
 def rule_of_name(name: str) -> PredictionRule:
     """Returns a rule of which a file of version 0.1 holds the name alone."""
     part, slash, domain = name.partition("/")
     if slash:
         return PredictionRule(name, f"{part} of {domain}", domain, part)
-    titles = {
-        "pred_ens": "Pred-Ens",
-        "mask_ens": "Mask-Ens",
-        "known_domain": "known domain",
-        "known_domain_binary": "known domain, binary masks",
-    }
     return PredictionRule(
         name,
-        titles.get(name, name),
+        _TITLES.get(name, name),
         needs_domain=name.startswith("known_domain"),
     )

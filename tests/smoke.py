@@ -97,7 +97,7 @@ def main(argv=None) -> int:
     from dmg_tf.config import RunConfig
     from dmg_tf.data.images.transforms import normalize
     from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
-    from dmg_tf.evaluation.scoring import load_data
+    from dmg_tf.evaluation.images import load_data
     from dmg_tf.runs.folder import load_run_model
 
     model = load_run_model(run_dir)

@@ -9,6 +9,9 @@ import json
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.errors import unknown_name
+from dmg_tf.rules import rules_of
+from dmg_tf.runs.folder import read_results
 
 
 def make_parser() -> OneLineParser:
@@ -26,7 +29,8 @@ def make_parser() -> OneLineParser:
         "--prediction-rule",
         nargs="+",
         metavar="RULE",
-        help="pred_ens, mask_ens, known_domain, mask/<domain> (default: all)",
+        help="the rules to predict by; a name that the run's method does not "
+        "know lists those it does (default: all that the table shows)",
     )
     parser.add_argument(
         "--batch-size", type=int, help="images a step (default: the run's)"
@@ -41,6 +45,7 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     config = RunConfig.read(args.run_dir)
+    _check_rules(args.prediction_rule or (), read_results(args.run_dir))
     load_tensorflow()
     from dmg_tf.evaluation.scoring import evaluate_run
     from dmg_tf.report.text import results_text
@@ -60,3 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(results_text(results))
     return 0
+
+
+def _check_rules(names, results) -> None:
+    known = [rule.name for rule in rules_of(results)]
+    for name in names:
+        if name not in known:
+            raise unknown_name("prediction rule", name, known)

@@ -30,8 +30,8 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--fold",
         action="store_true",
-        help="multiply the mean mask into the weights behind it (Mask-Ens at "
-        "the cost of one plain network)",
+        help="write the plain network that predicts the same, if the method "
+        "has one: of masks their mean, multiplied into the weights behind",
     )
     parser.add_argument(
         "--precision",
@@ -43,8 +43,9 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--prediction-rule",
         metavar="RULE",
-        help="how it predicts: pred_ens, mask_ens, mask/<domain>, "
-        "head/<domain> (default: pred_ens, and mask_ens with --fold)",
+        help="how it predicts; a name that the method does not know lists "
+        "those it does (default: the method's first, and with --fold that of "
+        "the plain network)",
     )
     parser.add_argument(
         "--calibration-images",

@@ -9,7 +9,7 @@ import os
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
-from dmg_tf.predict.files import BATCH_SIZE, predict_table
+from dmg_tf.predict.files import BATCH_SIZE, predict_files
 from dmg_tf.predict.inputs import STDIN, collect_paths
 from dmg_tf.predict.predictor import check_model
 from dmg_tf.predict.table import check_csv, counted
@@ -20,10 +20,10 @@ columns, a row an image:
   class, probability
                the prediction, and how likely the model holds it; class_2,
                probability_2 and so on with --top-k
-  mask/DOMAIN/class, mask/DOMAIN/probability
-               the same under the mask of each source domain alone; head/... of
-               a multi-headed model. Other models (aggregate, exported with
-               --fold) have neither these nor the next two
+  PART/DOMAIN/class, PART/DOMAIN/probability
+               the same by what each source domain has of its own, such as a
+               mask or a head. Models without the like, and those exported with
+               --fold, have neither these nor the next two
   votes        share of the source domains that predict the class: 0.67 if two
                of three do
   agreement    how much of their probability the source domains place alike, 1
@@ -71,8 +71,9 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--prediction-rule",
         metavar="RULE",
-        help="pred_ens, mask_ens, mask/<domain>, head/<domain> (default: "
-        "pred_ens; of an exported model, the rule it was exported with)",
+        help="how it predicts; a name that the model does not know lists those "
+        "it does (default: the method's first; of an exported model, the rule "
+        "it was exported with)",
     )
     parser.add_argument(
         "--top-k",
@@ -119,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{counted(paths.left_out, 'file')}"
         )
     try:
-        done = predict_table(
+        done = predict_files(
             args.model,
             paths,
             csv_file,

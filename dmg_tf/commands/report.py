@@ -11,6 +11,8 @@ from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
 
+_CONFIG = "config.json"
+
 
 def make_parser() -> OneLineParser:
     parser = OneLineParser(
@@ -34,11 +36,15 @@ def make_parser() -> OneLineParser:
 @program()
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
-    config = RunConfig.read(args.run_dir)
+    # The page needs none of it, and the run's method may not be installed.
+    if not (pathlib.Path(args.run_dir) / _CONFIG).exists():
+        raise UserError(
+            f"{args.run_dir} is not a run folder: there is no {_CONFIG}"
+        )
     if args.data and not pathlib.Path(args.data).is_dir():
         raise UserError(f"--data {args.data} is no folder")
     if args.score:
-        _score_again(args, config)
+        _score_again(args)
     from dmg_tf.report.run_page import write_run_report
 
     path = write_run_report(args.run_dir, args.data)
@@ -46,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _score_again(args, config) -> None:
+def _score_again(args) -> None:
+    config = RunConfig.read(args.run_dir)
     load_tensorflow()
     from dmg_tf.report.run_page import score_again
 

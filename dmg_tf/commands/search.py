@@ -6,13 +6,19 @@ dmg-tf search --data DIR --target sketch --siou-weights 0 0.1 1
 
 import pathlib
 import sys
+from collections.abc import Sequence
 
-from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.data import detect_dataset
 from dmg_tf.errors import UserError
-from dmg_tf.flags import add_config_flags, config_from_args, method_of
+from dmg_tf.flags import (
+    add_config_file,
+    add_config_flags,
+    check_domains,
+    config_from_args,
+    method_of,
+)
 from dmg_tf.registry import DATASETS
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.search.cluster import process_from_environment
@@ -24,12 +30,20 @@ from dmg_tf.studies.search.flags import (
 from dmg_tf.studies.search.folder import Search, default_folder
 from dmg_tf.studies.search.space import add_space_flags, space_from_args
 
+# A search has a folder of its own.
+_NOT_SHARED = ("output",)
 
-def make_parser(method: str = RunConfig.method) -> OneLineParser:
-    parser = OneLineParser(description=__doc__.splitlines()[0])
+
+def make_parser(argv: Sequence[str] = ()) -> OneLineParser:
+    parser = OneLineParser(
+        description=__doc__.splitlines()[0],
+        usage="%(prog)s --target DOMAIN [--data DIR] [--method NAME] ...",
+    )
     add_search_flags(parser)
+    method = method_of(argv)
     add_space_flags(parser, method)
-    add_config_flags(parser, method, leave_out=("output",))
+    add_config_flags(parser, method, leave_out=_NOT_SHARED)
+    add_config_file(parser, argv, leave_out=_NOT_SHARED)
     return parser
 
 
@@ -42,6 +56,7 @@ def search_from_args(args) -> Search:
     """
     check_tuner(args)
     config = config_from_args(args)
+    check_domains(config)
     check_length(args.tuner, config.method)
     check_devices(config.strategy)
     dataset = detect_dataset(config.dataset, config.data)
@@ -63,7 +78,7 @@ def search_from_args(args) -> Search:
 @program("the same command goes on with it")
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    args = make_parser(method_of(argv)).parse_args(argv)
+    args = make_parser(argv).parse_args(argv)
     process = process_from_environment()
     search = search_from_args(args)
     config = search.config

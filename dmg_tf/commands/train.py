@@ -21,7 +21,10 @@ from dmg_tf.flags import (
 
 
 def make_parser(argv: Sequence[str] = ()) -> OneLineParser:
-    parser = OneLineParser(description=__doc__.splitlines()[0])
+    parser = OneLineParser(
+        description=__doc__.splitlines()[0],
+        usage="%(prog)s --target DOMAIN [--data DIR] [--method NAME] ...",
+    )
     add_config_flags(parser, method_of(argv))
     add_config_file(parser, argv)
     parser.add_argument(

@@ -61,7 +61,8 @@ class OneLineParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        # The beginning of a flag would mean another one as flags are added.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
         if _running is not None and "prog" not in kwargs:
             self.prog = command(_running)
 
@@ -86,10 +87,7 @@ class OneLineParser(argparse.ArgumentParser):
             flag = word.partition("=")[0]
             if flag == "--":
                 return
-            # argparse takes the beginning of a flag for the flag.
-            if not flag.startswith("--") or any(
-                name.startswith(flag) for name in known
-            ):
+            if not flag.startswith("--") or flag in known:
                 continue
             near = difflib.get_close_matches(flag, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""

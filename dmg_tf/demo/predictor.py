@@ -1,6 +1,5 @@
 """A trained model, loaded once, that answers with everything the page shows."""
 
-import dataclasses
 import threading
 from typing import Any
 
@@ -11,7 +10,6 @@ from dmg_tf.data.images.transforms import resize
 from dmg_tf.demo.picture import read_picture
 from dmg_tf.demo.wording import describe_agreement
 from dmg_tf.predict.predictor import Predictor
-from dmg_tf.report.text import rule_name
 
 # Pictures that are decoded and predicted at a time; the others wait, so that
 # many large ones can't fill the memory.
@@ -38,14 +36,24 @@ class DemoPredictor:
         return (
             f"{facts.method} on {facts.backbone}: {len(facts.class_names)} "
             f"classes, learned from {', '.join(facts.source_domains)}, "
-            f"predicts by {rule_name(facts.prediction_rule)}"
+            f"predicts by {facts.prediction_rule.title}"
         )
 
     def describe(self) -> dict[str, Any]:
         """Returns the facts, ready for JSON."""
+        facts = self.facts
         return {
-            **dataclasses.asdict(self.facts),
-            "rule_name": rule_name(self.facts.prediction_rule),
+            "method": facts.method,
+            "backbone": facts.backbone,
+            "class_names": facts.class_names,
+            "source_domains": facts.source_domains,
+            "prediction_rule": facts.prediction_rule.name,
+            "rule_name": facts.prediction_rule.title,
+            "rule_is_mean": facts.prediction_rule.mean_of_domains,
+            "part": facts.part,
+            "image_size": facts.image_size,
+            "in_domain": facts.in_domain,
+            "out_of_domain": facts.out_of_domain,
         }
 
     def predict(self, contents: bytes) -> dict[str, Any]:
@@ -59,7 +67,8 @@ class DemoPredictor:
             "prediction_rule", "probabilities" ({class: p}), "width" and
             "height"; "per_domain", a list of {"domain", "class_name",
             "probability", "probabilities"}, and "agreement" (see
-            `describe_agreement`), both None for a model without masks.
+            `describe_agreement`), both None where the domains have nothing of
+            their own.
 
         Raises:
             BadPicture: If the bytes are no picture.
@@ -71,7 +80,7 @@ class DemoPredictor:
         return {
             **self._named(probs),
             "class_id": int(probs.argmax()),
-            "prediction_rule": facts.prediction_rule,
+            "prediction_rule": facts.prediction_rule.name,
             "width": width,
             "height": height,
             "per_domain": None
@@ -111,8 +120,8 @@ def _network(predictor):
     )
     def probabilities(image):
         image = tf.ensure_shape(resize(image, size), [size, size, 3])
-        found = predictor.logits(image[tf.newaxis])
-        return [tf.nn.softmax(x[0]) for x in found if x is not None]
+        logits = predictor.logits(image[tf.newaxis])
+        return [tf.nn.softmax(x[0]) for x in logits if x is not None]
 
     def network(image):
         probs, *per_domain = (x.numpy() for x in probabilities(image))

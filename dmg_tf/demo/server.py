@@ -33,9 +33,9 @@ class DemoServer(http.server.ThreadingHTTPServer):
         self.predictor = None
         self._host = host
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            self.address_family = found[0][0]
-            super().__init__(found[0][4][:2], DemoHandler)
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self.address_family = addresses[0][0]
+            super().__init__(addresses[0][4][:2], DemoHandler)
         except (OSError, UnicodeError) as error:
             raise UserError(_why_not(error, host, port)) from error
 

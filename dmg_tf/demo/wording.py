@@ -1,4 +1,4 @@
-"""How far the predictions under each domain's mask agree, in plain words."""
+"""How far the domains' own predictions agree, in plain words."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from dmg_tf.evaluation.agreement import agreement
 
-# Masks that name one class and are this close are taken to agree. On the
-# built-in data's target, where they do, 63 % of the predictions are right; else
-# 20 to 25 %.
+# Domains whose own parts name one class and are this close are taken to agree.
+# On the built-in data's target, where masks do, 63 % of the predictions are
+# right; else 20 to 25 %.
 CLOSE = 0.9
 
 
@@ -16,7 +16,7 @@ def describe_agreement(
     probs: np.ndarray,
     class_names: Sequence[str],
     domains: Sequence[str],
-    part: str = "mask",
+    part: str,
 ) -> dict:
     """Says how far the predictions of the domains agree.
 
@@ -24,7 +24,7 @@ def describe_agreement(
         probs: float [D, C], D >= 2. Probabilities by domain.
         class_names: The C classes.
         domains: The D source domains.
-        part: What a domain has of its own: "mask" or "head".
+        part: What a domain has of its own, e.g. "mask" or "head".
 
     Returns:
         "level" ("agree", "waver" or "disagree"), "score" (see

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow.python.eager import context
@@ -121,6 +122,33 @@ def share(strategy, number: int) -> list[int]:
     rows = strategy.experimental_local_results(shared())[0].numpy()
     workers = len(read_cluster().addresses)
     return [int(row) for row in rows[:: replicas // workers]]
+
+
+def from_chief(strategy, numbers: Sequence[float]) -> list[float]:
+    """Returns the chief's numbers, on all workers.
+
+    Args:
+        strategy: The run's.
+        numbers: Equally many on each worker; only the chief's matter.
+    """
+    if not over_machines(strategy):
+        return list(numbers)
+    mine = numbers if is_chief(strategy) else [0.0] * len(numbers)
+
+    @tf.function
+    def shared():
+        def on_replica():
+            replica = tf.distribute.get_replica_context()
+            row = tf.constant(mine, tf.float64)
+            # The chief's first replica comes first of all.
+            if_first = replica.replica_id_in_sync_group == 0
+            row = tf.where(if_first, row, tf.zeros_like(row))
+            return replica.all_reduce("SUM", row)
+
+        return strategy.run(on_replica)
+
+    rows = strategy.experimental_local_results(shared())
+    return rows[0].numpy().tolist()
 
 
 @contextlib.contextmanager

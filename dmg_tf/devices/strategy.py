@@ -10,7 +10,6 @@ import os
 import keras
 import tensorflow as tf
 
-from dmg_tf.data.streams.training import Shard, TrainingStream
 from dmg_tf.devices.cluster import read_cluster
 from dmg_tf.devices.machines import multi_worker, over_machines
 from dmg_tf.errors import UserError
@@ -75,62 +74,6 @@ def _split_cpu() -> None:
         ) from error
 
 
-def check_batch_size(strategy, batch_size: int) -> None:
-    """Raises UserError unless all replicas get equal parts of a batch."""
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        more = -(-batch_size // replicas) * replicas
-        raise UserError(
-            f"--batch-size is the number of images a step on all {replicas} "
-            f"devices together and must be a multiple of it, got {batch_size}; "
-            f"try {more}"
-        )
-
-
-def check_jit(strategy, jit: bool) -> None:
-    """Raises UserError where XLA is asked for on several devices."""
-    if jit and strategy.num_replicas_in_sync > 1:
-        raise UserError(
-            "--jit works on one device: Keras compiles the step of all "
-            f"{strategy.num_replicas_in_sync} as one, which XLA can't; leave "
-            "it out, or use --strategy one"
-        )
-
-
-def even_batch_size(strategy, batch_size: int, num_examples: int) -> int:
-    """Returns the batch size, or what all replicas can share of few images.
-
-    Raises:
-        UserError: If there are fewer images than replicas.
-    """
-    replicas = strategy.num_replicas_in_sync
-    if num_examples < replicas:
-        raise UserError(
-            f"there are {num_examples} images to learn from, fewer than the "
-            f"{replicas} devices; use --strategy one"
-        )
-    return min(batch_size, num_examples // replicas * replicas)
-
-
-def training_dataset(strategy, stream: TrainingStream, start_step: int):
-    """Returns what `fit` trains on: to each replica its rows of each batch.
-
-    Args:
-        strategy: The run's.
-        stream: Gives the batches; its batch size is that of all replicas.
-        start_step: Steps that were taken already.
-    """
-    replicas = strategy.num_replicas_in_sync
-    if not tf.distribute.has_strategy() and replicas == 1:
-        return stream.dataset(start_step)
-    return strategy.distribute_datasets_from_function(
-        lambda place: stream.dataset(
-            start_step,
-            Shard(place.input_pipeline_id, place.num_input_pipelines, replicas),
-        )
-    )
-
-
 def prepare_fit(model: keras.Model) -> None:
     """Makes Keras 3's `fit` work under a model's strategy.
 
@@ -147,10 +90,11 @@ def prepare_fit(model: keras.Model) -> None:
     if model._distribute_strategy is None:
         return
     model._maybe_symbolic_build = lambda *args, **kwargs: None
-    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
-        model.optimizer.check_finite = functools.partial(
-            _finite_everywhere, model.optimizer.check_finite
-        )
+    for optimizer in model.optimizers.values():
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer.check_finite = functools.partial(
+                _finite_everywhere, optimizer.check_finite
+            )
     if not over_machines(model._distribute_strategy):
         return
     train_step = model.train_step

@@ -1,12 +1,207 @@
-"""A run's images, made sure of before the first step."""
+"""A run's images: listed, made sure of, and as streams for its model."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.data.examples import DomainData
-from dmg_tf.data.images.bad_images import find_bad_images
-from dmg_tf.data.service.client import check_service
-from dmg_tf.data.streams.cache import Files, make_cache
-from dmg_tf.evaluation.scoring import load_data, naming_bad_images
+from dmg_tf.data import detect_dataset
+from dmg_tf.data.examples import DomainData, Examples
+from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
+from dmg_tf.data.service.client import (
+    check_service,
+    not_for_service,
+    undecodable_path,
+)
+from dmg_tf.data.streams.cache import make_cache
+from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.training import TrainingStream
+from dmg_tf.devices.devices import Devices
+from dmg_tf.errors import UserError
+from dmg_tf.registry import DATASETS
+
+# An unreadable image is most likely among the batches that were being made.
+_STEPS_AHEAD = 4
+
+
+class RunImages:
+    """A run's images as streams, prepared for its model.
+
+    Args:
+        config: Resolved.
+        data: The images.
+        model: A `DomainModel`.
+
+    Attributes:
+        spec: How an image file becomes the network's input.
+    """
+
+    def __init__(self, config: RunConfig, data: DomainData, model):
+        self.config, self.data = config, data
+        self.spec = ImageSpec(
+            config.image_size, model.mean, model.std, augmentation(config)
+        )
+        self._model = model
+        self._cache = make_cache(
+            config.cache, config.image_size, config.cache_dir
+        )
+        self._kept = frozenset()
+
+    def fill_cache(self) -> None:
+        """Decodes all images that each epoch needs, where they are kept.
+
+        Raises:
+            UserError: If an image can't be read, or there is no room.
+        """
+        paths = [*self.data.train.paths, *self._each_epoch()]
+        missing = self._cache.missing(paths)
+        if missing:
+            with (
+                Bar("decoding into the cache", len(missing), "images") as bar,
+                naming_bad_images(missing),
+            ):
+                self._cache.fill(missing, bar.advance)
+        self._kept = frozenset(paths)
+
+    def training(self, devices: Devices) -> TrainingStream:
+        """Returns the batches to learn from.
+
+        Args:
+            devices: What shares them out.
+        """
+        config, data = self.config, self.data
+        num_domains = len(data.source_domains)
+        # The workers of a service can't see what this process keeps.
+        seen = config.cache == "disk" or not config.data_service
+        return TrainingStream(
+            data.train,
+            self.spec,
+            devices.even_batch(
+                config.batch_size,
+                len(data.train),
+                num_domains if config.by_domain else 1,
+            ),
+            config.seed,
+            config.sampling,
+            num_domains,
+            self._cache if seen else None,
+            config.data_service,
+        )
+
+    def validation(self) -> tf.data.Dataset:
+        """Returns the sources' images that select the epoch."""
+        return self._plain(self.data.validation)
+
+    def in_domain(self) -> tf.data.Dataset:
+        """Returns the sources' images that are scored."""
+        return self._plain(self.data.in_domain)
+
+    def target(self) -> tf.data.Dataset:
+        """Returns the target's images that are scored."""
+        return self._plain(self.data.out_of_domain)
+
+    @property
+    def sources(self) -> "SourceStreams":
+        """The `SourceImages` of the run: what its method may look at."""
+        splits = {"train": self.data.train, "validation": self.data.validation}
+        return SourceStreams(splits, self._plain, self._model)
+
+    def naming_bad(self, stream: TrainingStream):
+        """Names the file where an image of the training can't be read.
+
+        Args:
+            stream: What is trained on.
+        """
+
+        def likely():
+            first = int(self._model.optimizer.iterations.numpy())
+            for step in range(first, first + _STEPS_AHEAD):
+                for index in stream.examples_of_step(step):
+                    yield stream.examples.paths[index]
+            yield from self._each_epoch()
+
+        return naming_bad_images(self.data.train.paths, likely)
+
+    def _each_epoch(self) -> list[str]:
+        data = self.data
+        target = data.out_of_domain.paths if self.config.track_target else ()
+        return [*data.validation.paths, *target]
+
+    def _plain(self, examples: Examples) -> tf.data.Dataset:
+        kept = self._kept.issuperset(examples.paths)
+        return evaluation_dataset(
+            examples,
+            self.spec,
+            self.config.batch_size,
+            self._cache if kept else None,
+        )
+
+
+class SourceStreams:
+    """The sources' images, unaugmented; a `SourceImages`.
+
+    Args:
+        splits: {"train" or "validation": the images}.
+        stream: Returns all images of some examples once, in batches.
+        model: A `DomainModel`.
+    """
+
+    def __init__(
+        self,
+        splits: Mapping[str, Examples],
+        stream: Callable[[Examples], tf.data.Dataset],
+        model,
+    ):
+        self._splits = splits
+        self._stream = stream
+        self._embed = tf.function(
+            model.embed,
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
+            autograph=False,
+        )
+
+    def batches(self, split: str) -> tf.data.Dataset:
+        """Returns all images of a split once; see `SourceImages`."""
+        return self._stream(self._splits[split])
+
+    def features(
+        self, split: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields features, labels and domain ids; see `SourceImages`."""
+        for inputs, labels in self.batches(split):
+            yield (
+                self._embed(inputs["image"]).numpy(),
+                labels.numpy(),
+                inputs["domain_ids"].numpy(),
+            )
+
+
+def augmentation(config: RunConfig) -> str:
+    """Returns the name in `AUGMENTATIONS` of what a run does to its images."""
+    if config.augment == "paper":
+        return DATASETS[config.dataset].augment
+    return config.augment
+
+
+def load_data(config: RunConfig) -> DomainData:
+    """Lists a run's images; none is opened.
+
+    Args:
+        config: Resolved.
+
+    Raises:
+        UserError: If the data is not there or not as it should be.
+    """
+    return DATASETS[config.dataset].load(
+        config.data, config.target, config.sources, config.seed
+    )
 
 
 def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
@@ -38,23 +233,97 @@ def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
     return data, {}
 
 
-def filled_cache(config: RunConfig, data: DomainData) -> Files:
-    """Returns the run's cache, with all images that each epoch needs."""
-    cache = make_cache(config.cache, config.image_size, config.cache_dir)
-    paths = cache.missing([*data.train.paths, *each_epoch(config, data)])
-    if paths:
-        with (
-            Bar("decoding into the cache", len(paths), "images") as bar,
-            naming_bad_images(paths),
-        ):
-            cache.fill(paths, bar.advance)
-    return cache
+def images_of_run(
+    results: Mapping[str, Any], config: RunConfig | None = None
+) -> tuple[RunConfig, DomainData]:
+    """Lists the images of a finished run, or others that its model can take.
+
+    What the run left out as unreadable is left out wherever its images are
+    now: so they stay the images that it learned from and was scored on.
+
+    Args:
+        results: What its `results.json` holds.
+        config: The run's own settings, or with other data, target or batch
+            size; None for its own.
+
+    Returns:
+        The settings with the sources and the dataset that were found, and the
+        images; none is opened.
+
+    Raises:
+        UserError: If the data is not there, is not as it should be, or has
+            other classes or domains than the model.
+    """
+    before = RunConfig.from_json(results["config"])
+    config = config or before
+    changes = {"sources": tuple(results["source_domains"])}
+    if config.data != before.data:
+        changes["dataset"] = detect_dataset("auto", config.data)
+    config = dataclasses.replace(config, **changes)
+    config.check()
+    data = load_data(config)
+    if list(data.class_names) != results["class_names"]:
+        raise UserError(
+            f"the model knows the classes {', '.join(results['class_names'])}; "
+            f"the data has {', '.join(data.class_names)}"
+        )
+    bad = results.get("bad_images")
+    if bad:
+        data = data.without(_moved(bad, before.data, config.data))
+    return config, data
 
 
-def each_epoch(config: RunConfig, data: DomainData) -> list[str]:
-    """Returns the files that are scored after each epoch."""
-    target = data.out_of_domain.paths if config.track_target else ()
-    return [*data.validation.paths, *target]
+def _moved(
+    paths: Iterable[str], before: str | None, now: str | None
+) -> list[str]:
+    """Returns what files of one folder are called in another."""
+    if None in (before, now):
+        return list(paths)
+    # As readers of datasets join them.
+    old, new = (os.path.join(pathlib.Path(root), "") for root in (before, now))
+    return [
+        new + path.removeprefix(old) if path.startswith(old) else path
+        for path in paths
+    ]
+
+
+@contextlib.contextmanager
+def naming_bad_images(
+    paths: Sequence[str], likely: Callable[[], Iterable[str]] = tuple
+):
+    """Turns TensorFlow's nameless decoding error into one with a file.
+
+    Args:
+        paths: The files that are read.
+        likely: Returns files that are looked at before these.
+    """
+    try:
+        yield
+    except (
+        tf.errors.InvalidArgumentError,
+        tf.errors.UnknownError,
+        tf.errors.NotFoundError,
+    ) as error:
+        undecodable = undecodable_path(error)
+        if undecodable:
+            raise UserError(not_for_service(undecodable)) from error
+        order = dict.fromkeys([*likely(), *paths])
+        gone = _missing_file(error)
+        if gone and gone not in order:
+            raise UserError(
+                f"{gone} is gone, which --cache disk had written; start "
+                "again with --resume, and the images are decoded anew"
+            ) from error
+        bad = find_bad_images(order, stop_at_first=True)
+        if not bad:
+            raise
+        raise bad_image_error(bad) from error
+
+
+def _missing_file(error: Exception) -> str | None:
+    """Returns the file that TensorFlow did not find, if it was that."""
+    before, found, _ = str(error).partition("; No such file or directory")
+    return before.rpartition("}} ")[2] if found else None
 
 
 def _without_bad_images(data: DomainData):

@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.config import RunConfig
-from dmg_tf.data import detect_dataset
 from dmg_tf.data.examples import Examples
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.scoring import load_data, naming_bad_images
+from dmg_tf.evaluation.images import images_of_run, naming_bad_images
 
 # Images that calibration did not see, for comparing afterwards.
 COMPARED = 16
@@ -66,22 +65,13 @@ def calibration_sample(
     """
     config = RunConfig.from_json(results["config"])
     if data is not None:
-        dataset = detect_dataset("auto", data)
-        config = dataclasses.replace(config, data=data, dataset=dataset)
+        config = dataclasses.replace(config, data=data)
     elif config.data is not None and not pathlib.Path(config.data).is_dir():
         raise UserError(
             "int8 needs the source images that the run was trained on, and "
             f"{config.data} is not there; say by --data where it is now"
         )
-    sources = tuple(results["source_domains"])
-    found = load_data(dataclasses.replace(config, sources=sources))
-    if list(found.class_names) != results["class_names"]:
-        raise UserError(
-            f"the model knows the classes {', '.join(results['class_names'])}; "
-            f"the data has {', '.join(found.class_names)}"
-        )
-    if results.get("bad_images"):
-        found = found.without(results["bad_images"])
+    found = images_of_run(results, config)[1]
     order = _in_turn(found.train.domain_ids, config.seed)
     compared = order[count : count + COMPARED]
     if len(compared) < COMPARED:

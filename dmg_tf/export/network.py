@@ -8,15 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.errors import UserError, unknown_name
-from dmg_tf.export.metadata import FOLDED_RULE, PRECISIONS
-
-# Layers that multiply each feature of their input by weights of its own, the
-# feature being the last axis but one of `kernel`.
-_FOLDABLE = (
-    keras.layers.Dense,
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-)
+from dmg_tf.export.metadata import PRECISIONS
+from dmg_tf.rules import PredictionRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +18,13 @@ class StoredNetwork:
 
     Attributes:
         variables: Plain variables with all weights, in the stored dtype.
-        rules: Names of the prediction rules that it knows.
-        logits: (images float32 [B, S, S, 3] normalised, rules, domain_ids
-            int32 [B] or None) -> {rule: float32 [B, C]}.
+        rules: The prediction rules that it knows, the default first.
+        logits: (images float32 [B, S, S, 3] normalised, names of rules,
+            domain_ids int32 [B] or None) -> {name: float32 [B, C]}.
     """
 
     variables: list[tf.Variable]
-    rules: tuple[str, ...]
+    rules: tuple[PredictionRule, ...]
     logits: Callable
 
 
@@ -42,115 +35,74 @@ def stored_network(
 
     Args:
         model: A built `DomainModel`; it is not changed.
-        fold: Multiply the mean soft mask into the weights behind it, so that
-            one plain network is left (Mask-Ens, paper, Sec. 7.3).
+        fold: Store the plain network that predicts the same in its place.
         precision: Dtype that kernels are stored in. They are cast to float32
             at each call, so 16 bits halve the size and not the computation.
 
     Raises:
-        UserError: If a mask can't be folded, the precision is unknown, or a
+        UserError: If the model can't be folded, the precision is unknown, or a
             weight is too large for it.
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    folded = folded_kernels(model) if fold else {}
-    stages = model.task_network.stages
-    layers = [model.feature_extractor, *stages]
-    if not fold:
-        layers += model.domain_masks.values()
-    # A mask's parameters are few, and a vector's: batch normalisation's
-    # variances can be too large for 16 bits.
-    whole = {id(mask.mask_logits) for mask in model.domain_masks.values()}
-
-    pairs = []  # (the model's variable, ours)
-    for variable in (weight for layer in layers for weight in layer.weights):
-        value = folded.get(id(variable))
-        if value is None:
-            value = variable.numpy()
-        if value.ndim > 1 and id(variable) not in whole:
-            value = _as_precision(value, precision, variable.path)
-        pairs.append((variable, tf.Variable(value, trainable=False)))
-
+    rules = tuple(rule for rule in model.rules() if rule.shown)
+    logits_by_rule = model.logits_by_rule
+    if fold:
+        folded = model.plain_network()
+        if folded is None:
+            raise UserError(
+                f"{model.spec.title} has nothing to fold; export it without "
+                "--fold"
+            )
+        model, rules = folded.model, (folded.rule,)
+        logits_by_rule = _by_the_only_rule(model)
+    pairs = _copies(model.inference_layers(), precision)
     dtype = model.feature_extractor.compute_dtype
 
-    def logits(images, rules, domain_ids=None):
+    def logits(images, names, domain_ids=None):
         images = tf.cast(images, dtype)
         values = [
             (theirs, tf.cast(ours, theirs.dtype)) for theirs, ours in pairs
         ]
         # Within the scope the model's layers read these values for their own.
         with keras.StatelessScope(state_mapping=values):
-            if not fold:
-                return model.logits_by_rule(images, rules, domain_ids)
-            x = model.feature_extractor(images, training=False)
-            for stage in stages:
-                x = stage(x, training=False)
-            return {FOLDED_RULE: tf.cast(x, tf.float32)}
+            return logits_by_rule(images, names, domain_ids)
 
-    return StoredNetwork(
-        variables=[ours for _, ours in pairs],
-        rules=(FOLDED_RULE,) if fold else model.prediction_rules,
-        logits=logits,
-    )
+    return StoredNetwork([ours for _, ours in pairs], rules, logits)
 
 
-def folded_kernels(model) -> dict[int, np.ndarray]:
-    """Multiplies the mean soft masks into the kernels that they scale.
+def _by_the_only_rule(plain) -> Callable:
+    """Returns `logits_by_rule` of a plain network, whatever its rule is called.
 
-    Paper: Sec. 7.3 (Mask-Ens). A mask scales features, and a linear layer's
-    output is the same when its weights are scaled instead. Every layer that
-    reads the masked features is changed: a residual block's first convolution
-    and the convolution of its shortcut.
-
-    Args:
-        model: A built `DomainModel` with masks; it is not changed.
-
-    Returns:
-        {id of the kernel's variable: float32 array of the kernel's shape}.
-
-    Raises:
-        UserError: If there are no masks, or something else than a linear layer
-            reads the masked features, such as a shortcut without weights.
+    The method that it was made of has a name of its own for its predictions.
     """
-    if not model.domain_masks:
-        raise UserError(
-            f"{type(model).__name__} has no masks to fold; export it without "
-            "--fold"
-        )
-    stages = {stage.name: stage for stage in model.task_network.stages}
-    kernels = {}
-    for site, mask in model.domain_masks.items():
-        probs = mask.mask_probs.numpy().astype(np.float64)
-        scale = probs.mean(axis=0)  # [F]
-        for layer in _readers(stages[site]):
-            if not isinstance(layer, _FOLDABLE) or _is_grouped(layer):
-                raise UserError(
-                    f"the mask at {site!r} cannot be folded: "
-                    f"{type(layer).__name__} {layer.name!r} takes the masked "
-                    "features past the weights; export it without --fold"
-                )
-            kernel = layer.kernel.numpy() * scale[:, np.newaxis]
-            kernels[id(layer.kernel)] = kernel.astype(np.float32)
-    return kernels
+    own = plain.rules()[0].name
+
+    def logits_by_rule(images, names, domain_ids=None):
+        logits = plain.logits_by_rule(images, [own], domain_ids)[own]
+        return {name: logits for name in names}
+
+    return logits_by_rule
 
 
-def _readers(stage) -> list[keras.layers.Layer]:
-    """Returns the layers that take a stage's input."""
-    if not isinstance(stage, keras.Model):
-        return [stage]
-    entry = stage.inputs[0]
-    return [
-        layer
-        for layer in stage.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-        and any(tensor is entry for tensor in keras.tree.flatten(layer.input))
-    ]
-
-
-def _is_grouped(layer) -> bool:
-    # Each group reads a part of the features alone, and the kernel's axis is
-    # as short. A depthwise convolution's kernel has all of them.
-    return isinstance(layer, keras.layers.Conv2D) and layer.groups > 1
+def _copies(layers, precision) -> list[tuple[keras.Variable, tf.Variable]]:
+    """Returns (a layer's variable, its copy) of all weights of some layers."""
+    whole = {
+        id(weight)
+        for layer in layers
+        for part in layer._flatten_layers()
+        if getattr(part, "stored_whole", False)
+        for weight in part.weights
+    }
+    pairs = []
+    for weight in (weight for layer in layers for weight in layer.weights):
+        value = weight.numpy()
+        # Vectors are few numbers, and batch normalisation's variances can be
+        # too large for 16 bits.
+        if value.ndim > 1 and id(weight) not in whole:
+            value = _as_precision(value, precision, weight.path)
+        pairs.append((weight, tf.Variable(value, trainable=False)))
+    return pairs
 
 
 def _as_precision(value, precision, name) -> np.ndarray:

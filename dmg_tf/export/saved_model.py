@@ -36,8 +36,9 @@ def export_saved_model(
         out_dir: Folder to write, which appears whole or not at all.
         prediction_rule: How `serving_default` predicts; None for the method's
             first rule.
-        fold: Multiply the mean mask into the weights behind it: one plain
-            network that predicts by `mask_ens` (paper, Sec. 7.3).
+        fold: Write the plain network that predicts the same, if the method
+            has one, e.g. of masks their mean, brought into the weights (paper,
+            Sec. 7.3).
         precision: "float32", or "float16" for a file of half the size.
         replace: Whether a folder that is there already may be replaced.
 
@@ -56,9 +57,12 @@ def export_saved_model(
 
     out_dir = pathlib.Path(out_dir)
     check_out_dir(out_dir, replace)
-    rule = checked_rule(model, prediction_rule, fold)
     network = stored_network(model, fold, precision)
-    metadata = describe(model, results, rule, fold, precision)
+    rule = checked_rule(model, network.rules, prediction_rule, fold)
+    rules = dict.fromkeys([rule, *network.rules])
+    metadata = describe(
+        model, results, [*rules], fold=fold, precision=precision
+    )
     text = json.dumps(metadata, indent=2)
     module, signatures = serving_module(model, network, rule, text)
     with (

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from dmg_tf.data.images.decoding import decode_jpeg, is_jpeg, or_else
 from dmg_tf.data.images.transforms import normalize, resize
+from dmg_tf.export.metadata import signature_of
+from dmg_tf.rules import PredictionRule
 
 # One signature has one dtype, a callable of a loaded model takes both.
 _UINT8 = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
@@ -22,7 +24,7 @@ class ServingModule(tf.Module):
 
 
 def serving_module(
-    model, network, prediction_rule: str, metadata
+    model, network, rule: PredictionRule, metadata: str
 ) -> tuple[tf.Module, dict[str, tf.types.experimental.ConcreteFunction]]:
     """Makes the object and the signatures that a SavedModel is written from.
 
@@ -33,107 +35,150 @@ def serving_module(
     - `serving_default` (images): by the prediction rule;
     - `serving_float` (images float32 in [0, 255]): the same;
     - `serving_bytes` (image_bytes string [B], JPEG or PNG): the same;
-    - `known_domain` (images, domain_ids int32 [B]) and `known_domain_by_name`
-      (images, domains string [B]): each image as of its own source domain;
-    - `mask_ens` (images): under the mean mask;
-    - `per_mask` or `per_head` (images): of every source domain, with an axis
-      of D behind the one of B;
+    - RULE (images, domain_ids int32 [B]) and RULE_by_name (images, domains
+      string [B]) of a rule that needs the domain of each image;
+    - RULE (images) of a further rule, unless it follows from the next one;
+    - per_PART (images): of every source domain, where each has a part of its
+      own such as a mask or a head, with an axis of D behind the one of B;
     - `metadata` (): a JSON text, string scalar.
 
-    A method has those of its prediction rules. Errors of a request (an image
-    that can't be decoded, an unknown domain) are InvalidArgument and name the
-    position in the batch.
+    Errors of a request (an image that can't be decoded, an unknown domain) are
+    InvalidArgument and name the position in the batch.
 
     Args:
         model: The `DomainModel`; gives domains and how images are prepared.
         network: Its `StoredNetwork`.
-        prediction_rule: How the first three predict.
+        rule: How the first three predict.
         metadata: JSON text.
 
     Returns:
         The object to save, and {signature name: its function}.
     """
-    size, domains = model.image_size, model.source_domains
-    pixels = tf.TensorSpec([None, size, size, 3], tf.float32)
+    serving = _Serving(model, network)
+    serving.add_default(rule)
+    default, *others = network.rules
+    for other in others:
+        if other.needs_domain:
+            serving.add_known_domain(other)
+    # The default rule needs a signature of its own only if it isn't served.
+    for other in others if rule == default else network.rules:
+        followed = other.part or other.mean_of_domains
+        if not (followed or other.needs_domain):
+            serving.add_rule(other)
+    for part in dict.fromkeys(r.part for r in network.rules if r.part):
+        serving.add_part([r for r in network.rules if r.part == part])
+    serving.add_metadata(metadata)
+    return serving.module, serving.signatures
 
-    def core(rules, *further):
-        """Returns the network's part, traced once for all that call it."""
 
-        @tf.function(input_signature=[pixels, *further])
-        def logits(*inputs):
-            found = network.logits(inputs[0], rules, *inputs[1:])
-            return [found[rule] for rule in rules]
+class _Serving:
+    """The object that a SavedModel is written from, and its signatures.
 
-        return logits
+    Args:
+        model: As for `serving_module`.
+        network: As for `serving_module`.
 
-    def prepare(images):
-        images = _not_empty(images)
-        return normalize(resize(images, size), model.mean, model.std)
+    Attributes:
+        module: The object.
+        signatures: {name: its function}.
+    """
 
-    module = ServingModule(name="dmg_tf")
-    module.stored = network.variables
-    signatures = {}
+    def __init__(self, model, network):
+        self._model, self._network = model, network
+        self.module = ServingModule(name="dmg_tf")
+        self.module.stored = network.variables
+        self.signatures = {}
 
-    def add(name, function, *specs, signature=None):
+    def add_default(self, rule):
+        """Adds what answers by the chosen rule: to pixels and to files."""
+        logits = self._logits([rule])
+
+        def of_images(images):
+            return answer(logits(self._prepared(images))[0])
+
+        @tf.function(input_signature=[_BYTES])
+        def of_bytes(image_bytes):
+            images = decode_batch(image_bytes, self._model.image_size)
+            return answer(logits(self._normalised(images))[0])
+
+        predict = self._add("predict", of_images, signature="serving_default")
+        self.signatures["serving_float"] = predict.get_concrete_function(_FLOAT)
+        self.module.predict_bytes = of_bytes
+        self.signatures["serving_bytes"] = of_bytes.get_concrete_function()
+
+    def add_known_domain(self, rule):
+        """Adds a rule that takes each image's domain, as a number or a name."""
+        logits = self._logits([rule], _IDS)
+        domains = self._model.source_domains
+
+        def by_id(images, domain_ids):
+            domain_ids = _checked_ids(domain_ids, images, domains)
+            return answer(logits(self._prepared(images), domain_ids)[0])
+
+        def by_name(images, names):
+            return by_id(images, _ids_of_names(names, domains))
+
+        name = signature_of(rule)
+        self._add(name, by_id, _IDS)
+        self._add(f"{name}_by_name", by_name, _NAMES)
+
+    def add_rule(self, rule):
+        """Adds a rule that takes images alone."""
+        logits = self._logits([rule])
+        self._add(
+            signature_of(rule),
+            lambda images: answer(logits(self._prepared(images))[0]),
+        )
+
+    def add_part(self, rules):
+        """Adds the rules of all domains as one, in the order of their ids."""
+        logits = self._logits(rules)
+
+        def of_each(images):
+            return answer(tf.stack(logits(self._prepared(images)), axis=1))
+
+        self._add(signature_of(rules[0]), of_each)
+
+    def add_metadata(self, text):
+        """Adds what gives the JSON text."""
+
+        @tf.function(input_signature=[])
+        def describe():
+            return {"metadata": tf.constant(text)}
+
+        self.module.metadata = tf.function(lambda: tf.constant(text))
+        self.module.metadata.get_concrete_function()
+        self.signatures["metadata"] = describe.get_concrete_function()
+
+    def _add(self, name, function, *specs, signature=None):
         """Keeps a callable for both dtypes of images, and its signature."""
         function = tf.function(function)
         for images in (_UINT8, _FLOAT):
             function.get_concrete_function(images, *specs)
-        setattr(module, name, function)
-        signatures[signature or name] = function.get_concrete_function(
+        setattr(self.module, name, function)
+        self.signatures[signature or name] = function.get_concrete_function(
             _UINT8, *specs
         )
         return function
 
-    by_rule = core([prediction_rule])
-    predict = add(
-        "predict",
-        lambda images: answer(by_rule(prepare(images))[0]),
-        signature="serving_default",
-    )
-    signatures["serving_float"] = predict.get_concrete_function(_FLOAT)
+    def _logits(self, rules, *further):
+        """Returns the network's part, traced once for all that call it."""
+        size, names = self._model.image_size, [rule.name for rule in rules]
+        pixels = tf.TensorSpec([None, size, size, 3], tf.float32)
 
-    @tf.function(input_signature=[_BYTES])
-    def predict_bytes(image_bytes):
-        images = decode_batch(image_bytes, size)
-        return answer(by_rule(normalize(images, model.mean, model.std))[0])
+        @tf.function(input_signature=[pixels, *further])
+        def logits(*inputs):
+            by_name = self._network.logits(inputs[0], names, *inputs[1:])
+            return [by_name[name] for name in names]
 
-    module.predict_bytes = predict_bytes
-    signatures["serving_bytes"] = predict_bytes.get_concrete_function()
+        return logits
 
-    if "known_domain" in network.rules:
-        own = core(["known_domain"], _IDS)
+    def _prepared(self, images):
+        images = resize(_not_empty(images), self._model.image_size)
+        return self._normalised(images)
 
-        def known_domain(images, domain_ids):
-            domain_ids = _checked_ids(domain_ids, images, domains)
-            return answer(own(prepare(images), domain_ids)[0])
-
-        def known_domain_by_name(images, names):
-            return known_domain(images, _ids_of_names(names, domains))
-
-        add("known_domain", known_domain, _IDS)
-        add("known_domain_by_name", known_domain_by_name, _NAMES)
-
-    if "mask_ens" in network.rules and network.rules != ("mask_ens",):
-        mean_mask = core(["mask_ens"])
-        add("mask_ens", lambda images: answer(mean_mask(prepare(images))[0]))
-
-    each = [rule for rule in network.rules if "/" in rule]
-    if each:
-        of_each = core(each)
-        add(
-            f"per_{each[0].split('/')[0]}",
-            lambda images: answer(tf.stack(of_each(prepare(images)), axis=1)),
-        )
-
-    @tf.function(input_signature=[])
-    def describe():
-        return {"metadata": tf.constant(metadata)}
-
-    module.metadata = tf.function(lambda: tf.constant(metadata))
-    module.metadata.get_concrete_function()
-    signatures["metadata"] = describe.get_concrete_function()
-    return module, signatures
+    def _normalised(self, images):
+        return normalize(images, self._model.mean, self._model.std)
 
 
 def decode_batch(image_bytes, size: int):
@@ -236,8 +281,8 @@ def _ids_of_names(names, domains):
 
 def _positions(where):
     """Bool [B] -> "1, 4", counted from 0."""
-    places = tf.strings.as_string(tf.where(where)[:, 0])
-    return tf.strings.reduce_join(places, separator=", ")
+    positions = tf.strings.as_string(tf.where(where)[:, 0])
+    return tf.strings.reduce_join(positions, separator=", ")
 
 
 def _require(value, condition, *message):

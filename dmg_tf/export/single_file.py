@@ -87,8 +87,9 @@ def export_file(
     check_request(file_format.name, out, precision, replace)
     if precision == "int8" and calibration is None:
         raise ValueError("int8 needs `calibration`")
-    rule = checked_rule(model, prediction_rule, fold)
-    metadata = describe(model, results, rule, fold, precision)
+    network = stored_network(model, fold)
+    rule = checked_rule(model, network.rules, prediction_rule, fold)
+    metadata = describe(model, results, [rule], fold=fold, precision=precision)
     metadata["format"] = file_format.name
     if calibration is None:
         images, of = generated_images(model.image_size), "generated images"
@@ -99,17 +100,17 @@ def export_file(
     # Quantisation wants the input as a float and makes it an integer itself.
     # It would also turn the logits back to floats for the class.
     dtype = tf.float32 if precision == "int8" else tf.uint8
-    module = image_module(model, rule, fold, file_format.batch, dtype)
+    module = image_module(model, network, rule, file_format.batch, dtype)
     contents = file_format.convert(module, precision, calibration)
     with replacing(out) as temporary:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(contents)
-        found = file_format.predict(temporary, images)
+        returned = file_format.predict(temporary, images)
         pixels = normalize(images, model.mean, model.std)
-        expected = model.logits(pixels, rule).numpy()
+        expected = model.logits(pixels, rule.name).numpy()
         metadata["comparison"] = {
             "of": of,
-            **compare(found, expected, TOLERANCE[precision]),
+            **compare(returned, expected, TOLERANCE[precision]),
         }
         text = json.dumps(metadata, indent=2) + "\n"
         if file_format.embed:
@@ -119,26 +120,25 @@ def export_file(
     return metadata
 
 
-def image_module(model, rule: str, fold: bool, batch, dtype) -> tf.Module:
+def image_module(model, network, rule, batch, dtype) -> tf.Module:
     """Returns a module whose `predict` takes images of the model's size.
 
     Args:
-        model: A built `DomainModel`.
-        rule: How it predicts.
-        fold: Whether the masks are folded.
+        model: A built `DomainModel`; says how images are prepared.
+        network: Its `StoredNetwork`.
+        rule: The `PredictionRule` that it predicts by.
         batch: Images a call; None for any number.
         dtype: Of the images, in [0, 255]; tf.float32 leaves out `class_id`.
     """
-    network = stored_network(model, fold)
     size = model.image_size
     images = tf.TensorSpec([batch, size, size, 3], dtype, name="images")
 
     def predict(images):
         pixels = normalize(images, model.mean, model.std)
-        found = answer(network.logits(pixels, [rule])[rule])
+        predictions = answer(network.logits(pixels, [rule.name])[rule.name])
         if dtype != tf.uint8:
-            del found["class_id"]
-        return found
+            del predictions["class_id"]
+        return predictions
 
     module = tf.Module(name="dmg_tf")
     module.stored = network.variables
@@ -156,11 +156,11 @@ def generated_images(size: int) -> np.ndarray:
     return tf.cast(tf.concat(images, axis=0), tf.uint8).numpy()
 
 
-def compare(found, expected, tolerance: float) -> dict[str, Any]:
+def compare(returned, expected, tolerance: float) -> dict[str, Any]:
     """Measures how far logits [N, C] are from those expected.
 
     Args:
-        found: What the file returned.
+        returned: What the file returned.
         expected: The Keras model's logits.
         tolerance: Largest difference, as a share of the largest logit.
 
@@ -168,7 +168,7 @@ def compare(found, expected, tolerance: float) -> dict[str, Any]:
         UserError: If they are further apart.
     """
     largest = float(np.abs(expected).max())
-    logits = float(np.abs(found - expected).max())
+    logits = float(np.abs(returned - expected).max())
     if not logits <= tolerance * largest:  # not a number is wrong too
         raise UserError(
             f"the file's logits differ from the Keras model's by {logits:.2g} "
@@ -176,11 +176,11 @@ def compare(found, expected, tolerance: float) -> dict[str, Any]:
             f"{tolerance:g} of it; nothing was written: export it in another "
             "--precision or --format"
         )
-    softmax = [tf.nn.softmax(x).numpy() for x in (found, expected)]
+    softmax = [tf.nn.softmax(x).numpy() for x in (returned, expected)]
     return {
         "images": len(expected),
         "largest_logit": largest,
         "logits": logits,
         "probabilities": float(np.abs(softmax[0] - softmax[1]).max()),
-        "same_class": int(np.sum(found.argmax(-1) == expected.argmax(-1))),
+        "same_class": int(np.sum(returned.argmax(-1) == expected.argmax(-1))),
     }

@@ -39,9 +39,9 @@ class Curve:
 
 def chart(
     title: str,
-    epochs: Sequence[int],
+    epochs: Sequence[float],
     curves: Sequence[Curve],
-    marked: int | None = None,
+    marked: float | None = None,
     percent: bool = False,
 ) -> Markup:
     """Returns a figure: heading, curves and legend.
@@ -104,7 +104,7 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(step * i, 12) for i in range(begin, end + 1)]
 
 
-def epoch_ticks(first: int, last: int) -> list[int]:
+def epoch_ticks(first: float, last: float) -> list[float]:
     """Returns which epochs are written on the axis: first, last, some."""
     step = max(1, math.ceil((last - first) / 8))
     step = next(
@@ -113,7 +113,8 @@ def epoch_ticks(first: int, last: int) -> list[int]:
         for s in (1, 2, 5)
         if s * 10**power >= step
     )
-    between = [e for e in range(first, last) if e % step == 0]
+    whole = range(math.ceil(first), math.ceil(last))
+    between = [e for e in whole if e % step == 0]
     # Numbers must not run into those of the ends.
     between = [e for e in between if step <= 2 * min(e - first, last - e)]
     return sorted({first, *between, last})

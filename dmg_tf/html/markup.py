@@ -35,15 +35,15 @@ def text(value: object) -> Markup:
 
 def join(*parts) -> Markup:
     """Puts parts one after the other; None is left out, lists are opened."""
-    found = []
+    texts = []
     for part in parts:
         if part is None:
             continue
         if isinstance(part, Iterable) and not isinstance(part, str):
-            found.append(join(*part))
+            texts.append(join(*part))
         else:
-            found.append(text(part))
-    return Markup("".join(found))
+            texts.append(text(part))
+    return Markup("".join(texts))
 
 
 def tag(name: str, /, *children, **attributes) -> Markup:

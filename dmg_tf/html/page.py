@@ -63,11 +63,11 @@ def code(words: str) -> Markup:
     return tag("code", words)
 
 
-def tiles(*found) -> Markup:
+def tiles(*figures) -> Markup:
     """Returns a row of key figures.
 
     Args:
-        *found: (label, value, what it is of), or None to leave one out.
+        *figures: (label, value, what it is of), or None to leave one out.
     """
     return tag(
         "div",
@@ -79,7 +79,7 @@ def tiles(*found) -> Markup:
                 tag("div", of, class_="of"),
                 class_="tile",
             )
-            for label, value, of in filter(None, found)
+            for label, value, of in filter(None, figures)
         ],
         class_="tiles",
     )

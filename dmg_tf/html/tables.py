@@ -23,8 +23,8 @@ def table(
     """
 
     def class_of(column):
-        found = ["strong"] * (column in strong) + ["words"] * (column in words)
-        return " ".join(found) or None
+        names = ["strong"] * (column in strong) + ["words"] * (column in words)
+        return " ".join(names) or None
 
     return _wrapped(
         tag(

@@ -139,6 +139,11 @@ class Learning:
         others = {id(v) for group in apart.values() for v in group}
         return [v for v in self.trainable_weights if id(v) not in others]
 
+    def compile_from_config(self, config):
+        """Compiles a loaded model; its optimiser has what "main" trains."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trained_by(MAIN))
+
     @property
     def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         """{name: optimiser}: the compiled one is "main"."""

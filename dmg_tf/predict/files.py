@@ -21,7 +21,7 @@ from dmg_tf.predict.table import (
 BATCH_SIZE = 64
 
 
-def predict_table(
+def predict_files(
     model_dir: str,
     paths: ImagePaths,
     csv_file: str | None = None,

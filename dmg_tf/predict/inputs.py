@@ -59,7 +59,7 @@ class ImagePaths:
 
 
 def collect_paths(
-    places: Sequence[str], lists: Sequence[str] = ()
+    names: Sequence[str], lists: Sequence[str] = ()
 ) -> ImagePaths:
     """Finds all images that are asked for, in the order of the arguments.
 
@@ -69,39 +69,39 @@ def collect_paths(
     each line is an image, in this order. Nothing is opened but the lists.
 
     Args:
-        places: Files, folders, patterns; "-" for a list on standard input.
+        names: Files, folders, patterns; "-" for a list on standard input.
         lists: Files with a path a line.
 
     Returns:
         The paths. What is named twice is there twice.
 
     Raises:
-        UserError: If a place does not exist, a pattern matches nothing, a list
+        UserError: If a name does not exist, a pattern matches nothing, a list
             can't be read, or there is no image at all.
     """
-    found = ImagePaths()
-    for place in places:
-        if place == STDIN:
-            _add_list(found, place)
-        elif os.path.isdir(place):
-            _add_folder(found, place)
-        elif os.path.lexists(place):
-            found.add(place)
-        elif glob.has_magic(place):
-            _add_matches(found, place)
+    paths = ImagePaths()
+    for name in names:
+        if name == STDIN:
+            _add_list(paths, name)
+        elif os.path.isdir(name):
+            _add_folder(paths, name)
+        elif os.path.lexists(name):
+            paths.add(name)
+        elif glob.has_magic(name):
+            _add_matches(paths, name)
         else:
             raise UserError(
-                f"there is no {place}; give image files, folders of images, or "
+                f"there is no {name}; give image files, folders of images, or "
                 "patterns in quotes"
             )
     for name in lists:
-        _add_list(found, name)
-    if not len(found):
+        _add_list(paths, name)
+    if not len(paths):
         raise UserError(
-            f"no images found in {', '.join([*places, *lists])}; expected "
+            f"no images found in {', '.join([*names, *lists])}; expected "
             f"files that end in {' '.join(sorted(IMAGE_SUFFIXES))}"
         )
-    return found
+    return paths
 
 
 def why_not_a_file(path: str) -> str:
@@ -110,20 +110,20 @@ def why_not_a_file(path: str) -> str:
     Only its kind and size are looked at. Reading a pipe would wait for ever.
     """
     try:
-        found = os.stat(path)
-        if stat.S_ISDIR(found.st_mode):
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
             os.scandir(path).close()  # a folder that could not be entered
             return "it is a folder"
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
-    if found.st_size > MAX_BYTES:
+    if status.st_size > MAX_BYTES:
         return f"it is larger than {MAX_BYTES / 2**30:g} GiB"
     return ""
 
 
-def _add_folder(found, folder, above=()):
+def _add_folder(paths, folder, above=()):
     """Adds a folder's images as if all paths were sorted at once."""
     try:
         status = os.stat(folder)
@@ -135,7 +135,7 @@ def _add_folder(found, folder, above=()):
                 if not e.name.startswith(".")
             )
     except OSError:
-        found.add(folder)  # a row with the reason
+        paths.add(folder)  # a row with the reason
         return
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -143,12 +143,12 @@ def _add_folder(found, folder, above=()):
     for name in entries:
         path = os.path.join(folder, name)
         if name.endswith("/"):
-            _add_folder(found, path.rstrip("/"), (*above, here))
+            _add_folder(paths, path.rstrip("/"), (*above, here))
         else:
-            _add_image(found, path)
+            _add_image(paths, path)
 
 
-def _add_matches(found, pattern):
+def _add_matches(paths, pattern):
     matches = sorted(
         path.rstrip("/") + "/" if os.path.isdir(path) else path
         for path in glob.iglob(pattern, recursive=True)
@@ -163,19 +163,19 @@ def _add_matches(found, pattern):
             continue  # the folder has given it already
         if path.endswith("/"):
             entered = path
-            _add_folder(found, path.rstrip("/") or "/")
+            _add_folder(paths, path.rstrip("/") or "/")
         else:
-            _add_image(found, path)
+            _add_image(paths, path)
 
 
-def _add_image(found, path):
+def _add_image(paths, path):
     if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
-        found.add(path)
+        paths.add(path)
     else:
-        found.left_out += 1
+        paths.left_out += 1
 
 
-def _add_list(found, name):
+def _add_list(paths, name):
     try:
         file = sys.stdin.buffer if name == STDIN else open(name, "rb")
         with file:
@@ -184,7 +184,7 @@ def _add_list(found, name):
                     line = line.removeprefix(codecs.BOM_UTF8)
                 path = os.fsdecode(line).rstrip("\r\n")
                 if path:
-                    found.add(path)
+                    paths.add(path)
     except OSError as error:
         raise UserError(
             f"cannot read the list {name}: {error.strerror}; expected a file "

@@ -11,9 +11,10 @@ from typing import Any
 # before.
 from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError, unknown_name
-from dmg_tf.export.metadata import FORMAT_VERSION
+from dmg_tf.export.metadata import FORMAT_VERSION, signature_of
 from dmg_tf.export.saved_model import METADATA_FILE
-from dmg_tf.runs.facts import ModelFacts, accuracies
+from dmg_tf.rules import PredictionRule, rules_of, rules_of_signatures
+from dmg_tf.runs.facts import ModelFacts, accuracies, compared_rules
 
 _SAVED_MODEL, _KERAS_MODEL = "saved_model.pb", "model.keras"
 _CONFIG = "config.json"
@@ -52,8 +53,8 @@ def load_predictor(
 
     Args:
         folder: A run folder, or what `dmg_tf.export` wrote.
-        prediction_rule: None for the method's first rule, or for what was
-            chosen at export.
+        prediction_rule: A rule's name; None for the method's first rule, or
+            for what was chosen at export.
 
     Returns:
         The `Predictor`.
@@ -112,15 +113,14 @@ def _from_run(folder, rule) -> Predictor:
     import tensorflow as tf
 
     from dmg_tf.data.images.transforms import normalize
-    from dmg_tf.evaluation.evaluator import out_of_domain_rules
     from dmg_tf.evaluation.scoring import dtype_policy
     from dmg_tf.runs.folder import load_run_model, read_results
 
     results = read_results(folder)
     with dtype_policy(results["config"].get("precision", "float32")):
         model = load_run_model(folder)
-    known = out_of_domain_rules(model.prediction_rules)
-    rule = _checked_rule(rule or known[0], known)
+    known = [r for r in model.rules() if r.shown and not r.needs_domain]
+    rule = _chosen(rule, known, model.rules())
     domains = tuple(model.source_domains)
     facts = ModelFacts(
         method=results["config"]["method"],
@@ -131,22 +131,23 @@ def _from_run(folder, rule) -> Predictor:
         ),
         source_domains=domains,
         prediction_rule=rule,
-        part=_part(domains, lambda part: f"{part}/{domains[0]}" in known),
+        domain_rules=compared_rules(known, domains),
         image_size=model.image_size,
         **accuracies(results, rule),
     )
-    each = facts.domain_rules
+    each = [domain_rule.name for domain_rule in facts.domain_rules]
 
     def prepared(images):
         images = normalize(images, model.mean, model.std)
         return tf.cast(images, model.compute_dtype)
 
     def logits(images):
-        found = model.logits_by_rule(
-            prepared(images), dict.fromkeys((rule, *each))
-        )
-        per_domain = [found[r] for r in each]
-        return found[rule], tf.stack(per_domain, axis=1) if each else None
+        names = dict.fromkeys((rule.name, *each))
+        by_name = model.logits_by_rule(prepared(images), names)
+        per_domain = None
+        if each:
+            per_domain = tf.stack([by_name[name] for name in each], axis=1)
+        return by_name[rule.name], per_domain
 
     def embed(images):
         return tf.cast(model.embed(prepared(images)), tf.float32)
@@ -169,58 +170,79 @@ def _from_saved_model(folder, rule) -> Predictor:
             f"the model in {folder} is not the one that dmg_tf.export wrote: "
             "it does not predict"
         )
-    exported = metadata["prediction_rule"]
-    rule = rule or exported
+    if "rules" in metadata:
+        rules = rules_of(metadata)
+    else:
+        rules = rules_of_signatures(metadata, loaded.signatures)
     domains = tuple(metadata["source_domains"])
+    each = compared_rules(rules, domains)
+    known = [r for r in rules if _is_answered(r, rules[0], each, loaded)]
+    rule = _chosen(rule, known, rules)
     facts = ModelFacts(
         method=metadata["method"],
         backbone=metadata["backbone"],
         class_names=tuple(metadata["class_names"]),
         source_domains=domains,
         prediction_rule=rule,
-        part=_part(domains, lambda part: hasattr(loaded, f"per_{part}")),
+        domain_rules=each,
         image_size=metadata["image_size"],
         **accuracies(metadata["training"], rule),
     )
-    each = facts.domain_rules
-    known = [exported, *each]
-    if each:
-        known.append("pred_ens")
-    if hasattr(loaded, "mask_ens"):
-        known.append("mask_ens")
-    _checked_rule(rule, dict.fromkeys(known))
 
     def logits(images):
         per_domain = None
         if each:
             per_domain = tf.ensure_shape(
-                getattr(loaded, f"per_{facts.part}")(images)["logits"],
+                getattr(loaded, signature_of(each[0]))(images)["logits"],
                 [None, len(each), len(facts.class_names)],
             )
             # What follows from these needs no second pass.
-            if rule == "pred_ens":
+            if rule.mean_of_domains:
                 return tf.reduce_mean(per_domain, axis=1), per_domain
             if rule in each:
                 return per_domain[:, each.index(rule)], per_domain
-        predict = loaded.predict if rule == exported else loaded.mask_ens
-        return predict(images)["logits"], per_domain
+        by_default = rule == rules[0]
+        name = "predict" if by_default else signature_of(rule)
+        return getattr(loaded, name)(images)["logits"], per_domain
 
     return Predictor(facts, logits)
 
 
-def _part(source_domains, has) -> str | None:
-    """Returns what there is of each domain's own, if there are several."""
-    if len(source_domains) < 2:
-        return None
-    return next(filter(has, ("mask", "head")), None)
+def _is_answered(rule, exported, each, loaded) -> bool:
+    """Returns whether an exported model predicts by a rule from images alone.
+
+    Args:
+        rule: The rule.
+        exported: The one that it was exported with.
+        each: Those that it compares domains by.
+        loaded: The model.
+    """
+    if rule == exported or rule in each or (each and rule.mean_of_domains):
+        return True
+    if rule.needs_domain or rule.part:
+        return False
+    return hasattr(loaded, signature_of(rule))
 
 
-def _checked_rule(rule, known) -> str:
-    if rule.startswith("known_domain"):
+def _chosen(name, known, rules) -> PredictionRule:
+    """Returns the rule of a name; the first one for None.
+
+    Args:
+        name: The name, or None.
+        known: Rules that can be asked for.
+        rules: All rules of the model.
+
+    Raises:
+        UserError: If it is not one of the known.
+    """
+    if name is None:
+        return known[0]
+    names = [rule.name for rule in known]
+    if name in names:
+        return known[names.index(name)]
+    if any(rule.name == name and rule.needs_domain for rule in rules):
         raise UserError(
-            f"the prediction rule {rule!r} needs the domain of each image, "
-            f"which is not given here; known: {', '.join(known)}"
+            f"the prediction rule {name!r} needs the domain of each image, "
+            f"which is not given here; known: {', '.join(names)}"
         )
-    if rule not in known:
-        raise unknown_name("prediction rule", rule, known)
-    return rule
+    raise unknown_name("prediction rule", name, names)

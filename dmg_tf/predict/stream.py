@@ -152,7 +152,7 @@ def _answers(logits, domain_logits, top_k):
     # The order of the logits, as in evaluation: probabilities can be equal
     # where logits are not.
     _, class_ids = tf.math.top_k(logits, top_k)
-    found = {
+    answers = {
         "class_ids": class_ids,
         "probabilities": tf.gather(
             tf.nn.softmax(logits), class_ids, axis=1, batch_dims=1
@@ -161,11 +161,11 @@ def _answers(logits, domain_logits, top_k):
     if domain_logits is not None:
         probabilities = tf.nn.softmax(domain_logits)
         ids = tf.argmax(domain_logits, axis=-1, output_type=tf.int32)
-        found["domain_class_ids"] = ids
-        found["domain_probabilities"] = tf.reduce_max(probabilities, axis=-1)
-        found["votes"] = votes(ids, class_ids[:, 0])
-        found["agreement"] = agreement(probabilities)
-    return found
+        answers["domain_class_ids"] = ids
+        answers["domain_probabilities"] = tf.reduce_max(probabilities, axis=-1)
+        answers["votes"] = votes(ids, class_ids[:, 0])
+        answers["agreement"] = agreement(probabilities)
+    return answers
 
 
 def _bytes(text: str) -> bytes:

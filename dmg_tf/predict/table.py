@@ -36,7 +36,7 @@ def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
     for rank in range(2, top_k + 1):
         names += [f"class_{rank}", f"probability_{rank}"]
     for rule in facts.domain_rules:
-        names += [f"{rule}/class", f"{rule}/probability"]
+        names += [f"{rule.name}/class", f"{rule.name}/probability"]
     if facts.domain_rules:
         names += ["votes", "agreement"]
     return [*names, "error"]
@@ -89,7 +89,7 @@ class Tally:
             self.disputed += int((read & (answers.votes < 1)).sum())
 
     def __str__(self):
-        rule, part = self._facts.prediction_rule, self._facts.part
+        rule, part = self._facts.prediction_rule.name, self._facts.part
         text = f"{counted(self.predicted, 'image')} predicted by {rule}"
         if self.predicted and part:
             text += (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.report.pictures import thumbnail
 from dmg_tf.report.samples import Group
+from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import ScoredSplit
 
 
@@ -13,9 +14,9 @@ def sample_cards(
     split: ScoredSplit,
     groups: Sequence[Group],
     class_names: Sequence[str],
-    rule: str,
-    domain_rules: Sequence[str],
-    place_of: Callable[[str], str] = os.fspath,
+    rule: PredictionRule,
+    domain_rules: Sequence[PredictionRule],
+    path_now: Callable[[str], str] = os.fspath,
     root: str | None = None,
 ) -> tuple[Markup, int]:
     """Returns the groups' images with all predictions, and how many are lost.
@@ -25,8 +26,8 @@ def sample_cards(
         groups: Which of them to show.
         class_names: The classes.
         rule: The prediction rule that counts.
-        domain_rules: Rules of single masks or heads, e.g. "mask/photo".
-        place_of: Gives where a file is now.
+        domain_rules: Rules of the domains' own predictions.
+        path_now: Gives where a file is now.
         root: The data folder, which is left out of names.
     """
     lost = 0
@@ -36,7 +37,7 @@ def sample_cards(
         for i in group.indices:
             path = split.paths[i]
             name = _short(path, root)
-            picture = thumbnail(place_of(path), name)
+            picture = thumbnail(path_now(path), name)
             lost += picture is None
             cards.append(
                 tag(
@@ -72,8 +73,8 @@ def sample_cards(
 
 
 def _said(predictions, i, class_names, rule) -> Markup:
-    label, said = predictions.labels[i], predictions.predicted[rule][i]
-    share = _percent(predictions.probabilities[rule][i])
+    label, said = predictions.labels[i], predictions.predicted[rule.name][i]
+    share = _percent(predictions.probabilities[rule.name][i])
     if label == said:
         return tag(
             "p", tag("strong", class_names[label]), _mark(True), f" {share}"
@@ -91,19 +92,19 @@ def _said(predictions, i, class_names, rule) -> Markup:
 def _of_domains(predictions, i, class_names, domain_rules) -> Markup:
     rows = []
     for rule in domain_rules:
-        said = predictions.predicted[rule][i]
+        said = predictions.predicted[rule.name][i]
         right = said == predictions.labels[i]
         rows.append(
             tag(
                 "li",
-                tag("span", rule.partition("/")[2], class_="domain"),
+                tag("span", rule.domain, class_="domain"),
                 tag(
                     "span",
                     class_names[said],
                     _mark(right),
                     class_=None if right else "miss",
                 ),
-                tag("span", _percent(predictions.probabilities[rule][i])),
+                tag("span", _percent(predictions.probabilities[rule.name][i])),
             )
         )
     return tag("ul", rows, class_="said")

@@ -10,14 +10,16 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
 from dmg_tf.files import write_text
-from dmg_tf.html.markup import Markup, join, tag
+from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.report import sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
+from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import rule_name
-from dmg_tf.runs.folder import read_results
+from dmg_tf.report.text import headline
+from dmg_tf.rules import default_rule, scored_rules, title_of
+from dmg_tf.runs.folder import REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.predictions import (
     FILE_NAME,
@@ -25,8 +27,6 @@ from dmg_tf.runs.predictions import (
     ScoredSplit,
     read_predictions,
 )
-
-REPORT_NAME = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +114,8 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
     """Returns the report of a run as HTML; the same for the same files."""
     results, config = run.results, run.results["config"]
     selected = results["selection"]
+    sources = ", ".join(results["source_domains"])
+    selector = title_of(results, selected["rule"])
     title = (
         f"{config['method']} on {config['backbone']}, target {config['target']}"
     )
@@ -122,8 +124,9 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
         tag(
             "header",
             tag("h1", title),
+            tag("p", headline(results)),
             quiet(
-                f"Trained on {', '.join(results['source_domains'])} of "
+                f"{method_text(config)}. Trained on {sources} of "
                 f"{config['data'] or 'the built-in data'}; "
                 f"{len(results['class_names'])} classes, "
                 f"{config['image_size']} px, seed {config['seed']}."
@@ -140,15 +143,18 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             _remarks(results),
             panel(
                 "Training",
-                sections.curves(run.history, selected["epoch"]),
+                sections.curves(
+                    run.history,
+                    selected["epoch"],
+                    metric_titles(config, run.history[0]),
+                ),
                 wide=True,
                 note=f"Epoch {selected['epoch']} was selected by source "
-                f"validation ({rule_name(selected['rule'])}), the first of "
-                "equals. Training accuracy is of augmented images while the "
-                "weights change.",
+                f"validation ({selector}), the first of equals. Training "
+                "accuracy is of augmented images while the weights change.",
             ),
             panel("Binary masks", sections.masks(results), wide=True)
-            if results["mask_iou"]
+            if results.get("mask_iou")
             else None,
             *image_panels(run, data),
             panel("Settings", facts(_settings(config))),
@@ -199,10 +205,10 @@ def _remarks(results) -> Markup | None:
     )
 
 
-def _difference(results, rule, said) -> str | None:
+def _difference(results, rule, counts) -> str | None:
     """Says so where the images were scored again, with another outcome."""
-    before = results["out_of_domain"][rule][OVERALL]
-    now = said.trace() / said.sum()
+    before = results["out_of_domain"][rule.name][OVERALL]
+    now = counts.trace() / counts.sum()
     if abs(now - before) < 1e-9:
         return None
     return (
@@ -219,63 +225,71 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         data: Where its images are now; None for where they were.
     """
     results = run.results
-    rule = next(iter(results["in_domain"]))
     target, names = results["config"]["target"], results["class_names"]
     if run.target is None or not len(run.target.paths):
-        return [
-            panel(
-                f"What is taken for what in {target}",
-                quiet(
-                    f"There is no {FILE_NAME} in the run folder. ",
-                    code(f"{command('report')} RUN_DIR --score"),
-                    " scores the images again and writes it.",
-                ),
-                wide=True,
-            )
-        ]
-    found = run.target.predictions
-    said = found.confusion(rule, len(names))
-    domain_rules = tuple(r for r in found.predicted if "/" in r)
-    groups = choose(found, rule, domain_rules, results["config"]["seed"])
+        return [_no_predictions(target)]
+    rule, predictions = default_rule(results), run.target.predictions
+    counts = predictions.confusion(rule.name, len(names))
+    domain_rules = [
+        each
+        for each in scored_rules(results)
+        if each.domain is not None and each.name in predictions.predicted
+    ]
+    groups = choose(predictions, rule, domain_rules, results["config"]["seed"])
     root = results["config"]["data"]
 
-    def place_of(path):
+    def path_now(path):
         if data and root and path.startswith(os.path.join(root, "")):
             return os.path.join(data, os.path.relpath(path, root))
         return path
 
     cards, lost = sample_cards(
-        run.target, groups, names, rule, domain_rules, place_of, root
+        run.target, groups, names, rule, domain_rules, path_now, root
     )
-    missing = None
-    if lost:
-        missing = tag(
-            "p",
-            f"{lost} of {sum(len(g.indices) for g in groups)} images can't be "
-            f"read any more, {root or 'the built-in data'} may have moved: ",
-            code(f"{command('report')} RUN_DIR --data DIR"),
-            " takes them from elsewhere.",
-            class_="warning",
-        )
-    part = "each mask" if results["mask_iou"] else "each head"
+    below = ". "
+    if domain_rules:
+        below = f"; below, what each {domain_rules[0].part} says. "
     return [
         panel(
-            f"What is taken for what in {target} ({rule_name(rule)})",
-            confusion(said, names),
+            f"What is taken for what in {target} ({rule.title})",
+            confusion(counts, names),
             wide=True,
-            note=_difference(results, rule, said),
+            note=_difference(results, rule, counts),
         ),
         panel(
             f"Images of {target}",
-            join(
-                quiet(
-                    f"Above, the class and what {rule_name(rule)} says"
-                    + (f"; below, what {part} says. " if domain_rules else ". ")
-                    + "Percentages are the model's own probabilities."
-                ),
-                missing,
+            quiet(
+                f"Above, the class and what {rule.title} says{below}"
+                "Percentages are the model's own probabilities."
             ),
+            _moved(lost, sum(len(g.indices) for g in groups), root),
             cards,
             wide=True,
         ),
     ]
+
+
+def _no_predictions(target) -> Markup:
+    return panel(
+        f"What is taken for what in {target}",
+        quiet(
+            f"There is no {FILE_NAME} in the run folder. ",
+            code(f"{command('report')} RUN_DIR --score"),
+            " scores the images again and writes it.",
+        ),
+        wide=True,
+    )
+
+
+def _moved(lost, count, root) -> Markup | None:
+    """Says so where images can't be shown."""
+    if not lost:
+        return None
+    return tag(
+        "p",
+        f"{lost} of {count} images can't be read any more, "
+        f"{root or 'the built-in data'} may have moved: ",
+        code(f"{command('report')} RUN_DIR --data DIR"),
+        " takes them from elsewhere.",
+        class_="warning",
+    )

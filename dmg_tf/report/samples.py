@@ -1,9 +1,11 @@
 """Which images a report shows, by rules that it states."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import Predictions
 
 COUNT = 6  # images a group
@@ -29,8 +31,8 @@ class Group:
 
 def choose(
     predictions: Predictions,
-    rule: str,
-    domain_rules: tuple[str, ...] = (),
+    rule: PredictionRule,
+    domain_rules: Sequence[PredictionRule] = (),
     seed: int = 0,
     count: int = COUNT,
 ) -> list[Group]:
@@ -39,7 +41,7 @@ def choose(
     Args:
         predictions: For images of one split.
         rule: The prediction rule that counts.
-        domain_rules: Rules of single masks or heads, e.g. "mask/photo".
+        domain_rules: Rules of the domains' own predictions.
         seed: Of random choices.
         count: Images a group at the most.
 
@@ -48,8 +50,8 @@ def choose(
     """
     rng = np.random.default_rng(seed)
     labels = predictions.labels
-    right = predictions.predicted[rule] == labels
-    sure = predictions.probabilities[rule]
+    right = predictions.predicted[rule.name] == labels
+    sure = predictions.probabilities[rule.name]
     free = np.ones(len(labels), bool)
     groups = []
 
@@ -70,7 +72,7 @@ def choose(
         -sure,
     )
     if len(domain_rules) > 1:
-        part = domain_rules[0].partition("/")[0]
+        part = domain_rules[0].part
         votes, certain = _agreement(predictions, domain_rules)
         add(
             f"The {part}s disagree most",
@@ -87,9 +89,10 @@ def choose(
 
 def _agreement(predictions, domain_rules):
     """Returns the votes for the commonest class, and the mean probability."""
-    named = np.stack([predictions.predicted[rule] for rule in domain_rules])
+    names = [rule.name for rule in domain_rules]
+    named = np.stack([predictions.predicted[name] for name in names])
     votes = (named[:, None] == named[None]).sum(axis=0).max(axis=0)
-    sure = [predictions.probabilities[rule] for rule in domain_rules]
+    sure = [predictions.probabilities[name] for name in names]
     return votes, np.minimum(np.mean(sure, axis=0), 1 - 1e-6)
 
 

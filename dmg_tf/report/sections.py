@@ -2,14 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
 from dmg_tf.html.tables import heat_table, table, twentieths_around
-from dmg_tf.report.text import rule_name
+from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -20,28 +20,28 @@ def percent(share: float, digits: int = 2) -> str:
 
 def key_figures(results: dict[str, Any]) -> Markup:
     """Returns what one wants to know first."""
-    rule = next(iter(results["in_domain"]))
+    rule = default_rule(results)
     target = results["config"]["target"]
-    inside = results["in_domain"][rule][OVERALL]
-    outside = results["out_of_domain"][rule][OVERALL]
+    inside = results["in_domain"][rule.name][OVERALL]
+    outside = results["out_of_domain"][rule.name][OVERALL]
     counts = results["counts"]
     images = counts[OUT_OF_DOMAIN][target]
     low, high = wilson(outside, images)
     split = results["in_domain_split"]
     selection, timing = results["selection"], results["timing"]
-    overlap = [pairs["mean"] for pairs in results["mask_iou"].values()]
+    overlap = results.get("mask_iou", {})
     rate = timing["train_images_per_second"]
     return tiles(
         (
             f"Target {target}",
             f"{percent(outside, 1)}\u00a0%",
-            f"{rule_name(rule)} on {images:,} unseen images; 95\u00a0% "
+            f"{rule.title} on {images:,} unseen images; 95\u00a0% "
             f"interval {percent(low, 1)} to {percent(high, 1)}",
         ),
         (
             "Source domains",
             f"{percent(inside, 1)}\u00a0%",
-            f"{rule_name(rule)}, mean of {len(results['source_domains'])} "
+            f"{rule.title}, mean of {len(results['source_domains'])} "
             f"domains, {sum(counts[split].values()):,} {split} images",
         ),
         (
@@ -51,8 +51,8 @@ def key_figures(results: dict[str, Any]) -> Markup:
         ),
         (
             "Mask overlap",
-            f"{statistics.mean(overlap):.3f}",
-            f"mean IoU of pairs at {', '.join(results['mask_iou'])}",
+            f"{statistics.mean(p['mean'] for p in overlap.values()):.3f}",
+            f"mean IoU of pairs at {', '.join(overlap)}",
         )
         if overlap
         else None,
@@ -99,11 +99,12 @@ def accuracy(results: dict[str, Any]) -> Markup:
     split, counts = results["in_domain_split"], results["counts"]
     images = counts[OUT_OF_DOMAIN][target]
     rows = []
-    for rule, row in results["in_domain"].items():
-        outside = results["out_of_domain"].get(rule)
+    for rule in scored_rules(results):
+        row = results["in_domain"][rule.name]
+        outside = results["out_of_domain"].get(rule.name)
         rows.append(
             [
-                rule_name(rule),
+                rule.title,
                 *(percent(row[domain]) for domain in sources),
                 percent(row[OVERALL]),
                 percent(outside[OVERALL]) if outside else "-",
@@ -133,24 +134,31 @@ def accuracy(results: dict[str, Any]) -> Markup:
     )
 
 
-def curves(history: Sequence[dict], selected: int) -> Markup:
-    """Returns loss, overlap and accuracy by epoch."""
+def curves(
+    history: Sequence[dict], selected: float, metrics: Mapping[str, str]
+) -> Markup:
+    """Returns accuracy, loss and the method's own metrics by epoch.
+
+    Args:
+        history: A row an epoch.
+        selected: The epoch to mark.
+        metrics: {column of the history: title}.
+    """
     epochs = [row["epoch"] for row in history]
 
     def curve(column, name, colour, thin=False):
         return Curve(name, [row[column] for row in history], colour, thin)
 
+    # A model that took no step has no loss.
     known = history[0]
     loss = [
         curve(column, column.replace("_", " "), colour, thin=colour > 0)
         for colour, column in enumerate(("loss", "cross_entropy"))
         if column in known
     ]
-    penalties = [
-        curve(column, name, 2 + i)
-        for i, (column, name) in enumerate(
-            (("siou", "sIoU"), ("sparsity", "sparsity"))
-        )
+    own = [
+        curve(column, title, 2 + i)
+        for i, (column, title) in enumerate(metrics.items())
         if column in known
     ]
     validation = [
@@ -158,22 +166,19 @@ def curves(history: Sequence[dict], selected: int) -> Markup:
         for name in known
         if name.startswith("validation_")
     ]
-    accuracies = [
-        curve("accuracy", "training", 1),
-        curve(f"validation_{OVERALL}", "validation, mean", 0),
-    ]
+    accuracies = [curve(f"validation_{OVERALL}", "validation, mean", 0)]
+    if "accuracy" in known:
+        accuracies.insert(0, curve("accuracy", "training", 1))
     for i, domain in enumerate(d for d in validation if d != OVERALL):
         accuracies.append(
             curve(f"validation_{domain}", domain, 3 + i, thin=True)
         )
-    charts = [
-        chart("Accuracy", epochs, accuracies, selected, percent=True),
-        chart("Loss", epochs, loss, selected),
-    ]
-    if penalties:
-        charts.append(
-            chart("Penalty on the masks", epochs, penalties, selected)
-        )
+    charts = [chart("Accuracy", epochs, accuracies, selected, percent=True)]
+    if loss:
+        charts.append(chart("Loss", epochs, loss, selected))
+    if own:
+        title = ", ".join(metrics.values())
+        charts.append(chart(title, epochs, own, selected))
     return join(tag("div", charts, class_="charts"), _epochs(history))
 
 
@@ -236,17 +241,17 @@ def counts(results: dict[str, Any]) -> Markup:
     )
 
 
-def environment(found: dict[str, Any]) -> Markup:
+def environment(recorded: dict[str, Any]) -> Markup:
     """Returns versions and devices."""
-    weights = found["weights"]
+    weights = recorded["weights"]
     return facts(
         {
-            "dmg_tf": found["dmg_tf"],
-            "commit": found["commit"],
-            "Python": found["python"],
-            **found["packages"],
-            "platform": found["platform"],
-            "devices": ", ".join(found["devices"]),
+            "dmg_tf": recorded["dmg_tf"],
+            "commit": recorded["commit"],
+            "Python": recorded["python"],
+            **recorded["packages"],
+            "platform": recorded["platform"],
+            "devices": ", ".join(recorded["devices"]),
             "initial weights": weights["file"] or "none",
             "their SHA-256": weights["sha256"],
         }

@@ -1,7 +1,4 @@
-"""Tables for people, and the report of a run folder.
-
-dmg-tf report RUN_DIR [--data DIR] [--score]
-"""
+"""What a run came to, for a terminal."""
 
 import io
 from typing import Any
@@ -10,22 +7,38 @@ import rich.box
 import rich.console
 import rich.table
 
-from dmg_tf.runs.predictions import OVERALL
-
-_RULE_NAMES = {
-    "pred_ens": "Pred-Ens",
-    "mask_ens": "Mask-Ens",
-    "known_domain": "known domain",
-}
+from dmg_tf.rules import scored_rules, title_of
+from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
-def rule_name(rule: str) -> str:
-    """Returns what a table calls a prediction rule."""
-    if rule.startswith("mask/"):
-        return f"mask of {rule.removeprefix('mask/')}"
-    if rule.startswith("head/"):
-        return f"head of {rule.removeprefix('head/')}"
-    return _RULE_NAMES.get(rule, rule)
+def headline(results: dict[str, Any]) -> str:
+    """Says in one line how good a model is: on new ground, on known, by luck.
+
+    Args:
+        results: What `results.json` holds.
+
+    Returns:
+        E.g. "sketch (never seen): 23.4 % right of 280 images; sources: 25.0 %;
+        chance: 14.3 %", by the first rule that says something of the target.
+    """
+    rules = scored_rules(results)
+    outside = results["out_of_domain"]
+    rule = next((r for r in rules if r.name in outside), rules[0])
+    parts = []
+    if rule.name in outside:
+        target = results["config"]["target"]
+        images = results["counts"][OUT_OF_DOMAIN][target]
+        parts.append(
+            f"{target} (never seen): "
+            f"{_percent(outside[rule.name][OVERALL], 1)} % right of "
+            f"{images:,} images"
+        )
+    inside = results["in_domain"][rule.name][OVERALL]
+    parts += [
+        f"sources: {_percent(inside, 1)} %",
+        f"chance: {_percent(1 / len(results['class_names']), 1)} %",
+    ]
+    return "; ".join(parts)
 
 
 def results_text(results: dict[str, Any], width: int = 400) -> str:
@@ -54,20 +67,23 @@ def results_text(results: dict[str, Any], width: int = 400) -> str:
         )
     table.add_column("in-domain\nmean", justify="right", style="bold")
     table.add_column(
-        f"target {target}\n{counts['out_of_domain'][target]}",
+        f"target {target}\n{counts[OUT_OF_DOMAIN][target]}",
         justify="right",
         style="bold",
     )
-    for rule, row in results["in_domain"].items():
-        outside = results["out_of_domain"].get(rule)
+    for rule in scored_rules(results):
+        row = results["in_domain"][rule.name]
+        outside = results["out_of_domain"].get(rule.name)
         table.add_row(
-            rule_name(rule),
+            rule.title,
             *(_percent(row[domain]) for domain in sources),
             _percent(row[OVERALL]),
             _percent(outside[OVERALL]) if outside else "-",
         )
     selection = results["selection"]
     lines = [
+        headline(results),
+        "",
         f"Accuracy (%), {config['method']} on {config['backbone']}, "
         f"target {target}",
         _render(table, width),
@@ -75,9 +91,9 @@ def results_text(results: dict[str, Any], width: int = 400) -> str:
         "images.",
         f"Epoch {selection['epoch']} of {config['epochs']} was selected by "
         f"source validation: {_percent(selection['value'])} % "
-        f"({selection['rule']}).",
+        f"({title_of(results, selection['rule'])}).",
     ]
-    if results["mask_iou"]:
+    if results.get("mask_iou"):
         lines += ["", mask_text(results, width)]
     return "\n".join(lines)
 
@@ -101,8 +117,8 @@ def mask_text(results: dict[str, Any], width: int = 400) -> str:
     return f"{title}\n{_render(table, width)}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
+def _percent(share: float, digits: int = 2) -> str:
+    return f"{100 * share:.{digits}f}"
 
 
 def _render(table, width: int) -> str:

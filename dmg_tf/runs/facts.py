@@ -1,8 +1,10 @@
 """What is known of a trained model, wherever it came from."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import OVERALL
 
 
@@ -16,8 +18,8 @@ class ModelFacts:
         class_names: In the order of the logits.
         source_domains: In the order of their ids.
         prediction_rule: How the prediction is made.
-        part: What the domains have of their own and are compared by, "mask" or
-            "head"; None where there is nothing of the kind, or one domain.
+        domain_rules: Rules of the domains' own predictions, in the order of
+            their ids; () where there is nothing of the kind, or one domain.
         image_size: Side of the images it takes, pixels.
         in_domain: Mean accuracy on the sources by the rule, or None.
         out_of_domain: {target domain: accuracy by the rule}, or empty.
@@ -27,21 +29,43 @@ class ModelFacts:
     backbone: str
     class_names: tuple[str, ...]
     source_domains: tuple[str, ...]
-    prediction_rule: str
-    part: str | None
+    prediction_rule: PredictionRule
+    domain_rules: tuple[PredictionRule, ...]
     image_size: int
     in_domain: float | None = None
     out_of_domain: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
-    def domain_rules(self) -> tuple[str, ...]:
-        """Rules of the domains' own predictions, e.g. "mask/photo", or ()."""
-        if self.part is None:
-            return ()
-        return tuple(f"{self.part}/{domain}" for domain in self.source_domains)
+    def part(self) -> str | None:
+        """What the domains have of their own and are compared by, or None."""
+        return self.domain_rules[0].part if self.domain_rules else None
 
 
-def accuracies(results: dict[str, Any], prediction_rule: str) -> dict[str, Any]:
+def compared_rules(
+    rules: Sequence[PredictionRule], source_domains: Sequence[str]
+) -> tuple[PredictionRule, ...]:
+    """Picks the rules by which the domains' own predictions are compared.
+
+    Args:
+        rules: All of a model.
+        source_domains: Its domains, in the order of their ids.
+
+    Returns:
+        A rule a domain, of the first part that each domain has; or (), as for
+        a single domain.
+    """
+    if len(source_domains) < 2:
+        return ()
+    for part in dict.fromkeys(rule.part for rule in rules if rule.part):
+        own = {rule.domain: rule for rule in rules if rule.part == part}
+        if own.keys() >= set(source_domains):
+            return tuple(own[domain] for domain in source_domains)
+    return ()
+
+
+def accuracies(
+    results: dict[str, Any], prediction_rule: PredictionRule
+) -> dict[str, Any]:
     """Picks the accuracies by a rule out of what `results.json` holds.
 
     Args:
@@ -52,8 +76,8 @@ def accuracies(results: dict[str, Any], prediction_rule: str) -> dict[str, Any]:
     Returns:
         The fields `in_domain` and `out_of_domain` of `ModelFacts`.
     """
-    in_domain = results.get("in_domain", {}).get(prediction_rule, {})
-    outside = results.get("out_of_domain", {}).get(prediction_rule, {})
+    in_domain = results.get("in_domain", {}).get(prediction_rule.name, {})
+    outside = results.get("out_of_domain", {}).get(prediction_rule.name, {})
     return {
         "in_domain": in_domain.get(OVERALL),
         "out_of_domain": {

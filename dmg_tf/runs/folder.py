@@ -1,5 +1,7 @@
 """What is in a run folder, and whether a run may go on with it."""
 
+import contextlib
+import dataclasses
 import json
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,9 @@ import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError
+from dmg_tf.files import remove_folder, write_json, writing
+from dmg_tf.registry import METHODS
+from dmg_tf.runs import predictions
 
 if TYPE_CHECKING:  # results are read without loading Keras
     import keras
@@ -18,6 +23,102 @@ if TYPE_CHECKING:  # results are read without loading Keras
 MAY_CHANGE = frozenset(
     {"epochs", "cache", "cache_dir", "strategy", "data_service"}
 )
+
+REPORT_NAME = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run that trains.
+
+    Attributes:
+        path: The folder.
+        going_on: Whether a run was there before.
+        results: What its `results.json` holds, if it is finished.
+    """
+
+    path: pathlib.Path
+    going_on: bool = False
+    results: dict[str, Any] | None = None
+
+    @classmethod
+    def open(cls, config: RunConfig, resume: bool) -> "RunFolder":
+        """Looks what is there; writes nothing.
+
+        Args:
+            config: Resolved.
+            resume: Whether going on is asked for.
+
+        Raises:
+            UserError: As `check_run_dir`.
+        """
+        path = pathlib.Path(config.output)
+        going_on = check_run_dir(path, config, resume)
+        results = finished_results(path, config) if going_on else None
+        return cls(path, going_on, results)
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The kept model."""
+        return self.path / "model.keras"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """A row of numbers an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        """What the kept model said of each image."""
+        return self.path / predictions.FILE_NAME
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The page to look at."""
+        return self.path / REPORT_NAME
+
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        """The folder that a run goes on from."""
+        return self.path / "checkpoint"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """The folder that TensorBoard reads."""
+        return self.path / "logs"
+
+    @property
+    def _results(self) -> pathlib.Path:
+        return self.path / "results.json"
+
+    @contextlib.contextmanager
+    def writing(self, config: RunConfig, environment: dict[str, Any]):
+        """Begins the folder; removes it again if its run comes to nothing.
+
+        Args:
+            config: Resolved.
+            environment: What `environment.json` holds.
+
+        Raises:
+            UserError: If it can't be written.
+        """
+        try:
+            with writing(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / "config.json", config.to_json())
+            write_json(self.path / "environment.json", environment)
+            # What is of the run as it was before it went on.
+            for path in (self._results, self.predictions, self.report):
+                path.unlink(missing_ok=True)
+            yield
+        except BaseException:
+            if not self.going_on and not has_checkpoint(self.path):
+                remove_folder(self.path)
+            raise
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Writes the results."""
+        write_json(self._results, results)
 
 
 def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
@@ -48,12 +149,15 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
             f"--output {run_dir} holds a run already; pass --resume to go on "
             "with it, or give another folder"
         )
+    may_change = MAY_CHANGE | {"output"}
+    if METHODS[config.method].uses_length:
+        may_change -= {"epochs"}
     old, new = RunConfig.read(run_dir).to_json(), config.to_json()
     old, new = (json.loads(json.dumps(value)) for value in (old, new))
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
         for name in new
-        if old[name] != new[name] and name not in MAY_CHANGE | {"output"}
+        if old[name] != new[name] and name not in may_change
     ]
     if changed:
         raise UserError(

@@ -26,11 +26,14 @@ def read_history(path: pathlib.Path) -> list[dict]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return [
-                {
-                    name: int(value) if name == "epoch" else float(value)
-                    for name, value in row.items()
-                }
+                {name: _number(name, value) for name, value in row.items()}
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _number(name: str, value: str) -> int | float:
+    # A validation within an epoch is a part of one.
+    whole = name == "epoch" and "." not in value
+    return int(value) if whole else float(value)

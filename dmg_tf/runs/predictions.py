@@ -112,21 +112,21 @@ def write_predictions(
 
 
 def _rows(split, rules, class_names):
-    found = split.predictions
+    predictions = split.predictions
     columns = []
     for rule in rules:
-        if rule in found.predicted:
+        if rule in predictions.predicted:
             columns += [
-                [class_names[i] for i in found.predicted[rule]],
-                [f"{p:.6f}" for p in found.probabilities[rule]],
+                [class_names[i] for i in predictions.predicted[rule]],
+                [f"{p:.6f}" for p in predictions.probabilities[rule]],
             ]
         else:
-            columns += [[""] * len(found.labels)] * 2
+            columns += [[""] * len(predictions.labels)] * 2
     return zip(
         split.paths,
-        [split.name] * len(found.labels),
-        [split.domains[max(i, 0)] for i in found.domain_ids],
-        [class_names[i] for i in found.labels],
+        [split.name] * len(predictions.labels),
+        [split.domains[max(i, 0)] for i in predictions.domain_ids],
+        [class_names[i] for i in predictions.labels],
         *columns,
         strict=True,
     )

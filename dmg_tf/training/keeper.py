@@ -1,164 +1,49 @@
-"""What happens around the steps: progress, validation, files, checkpoints."""
+"""What happens after each epoch: validation, the method's hooks, files."""
 
-import math
-import pathlib
-import time
+from collections.abc import Callable, Mapping
 
 import keras
-import tensorflow as tf
 
-from dmg_tf.errors import UserError
-from dmg_tf.evaluation.evaluator import Evaluator
-from dmg_tf.files import replacing, write_text, writing
+from dmg_tf.files import replacing, write_text
 from dmg_tf.runs.history import history_csv, read_history
-from dmg_tf.runs.predictions import OVERALL
-
-# The paper's prediction for images of unknown domain.
-TARGET_RULE = "pred_ens"
-TARGET_COLUMN = f"target_{TARGET_RULE}"
-
-
-class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run when the loss is no finite number any more.
-
-    The last checkpoint stays as it is: it was written before. The loss of the
-    logs is a running mean, which one bad step spoils for the rest of the epoch:
-    looking at it now and then is enough, and does not make the device wait for
-    the host at each step.
-    """
-
-    _EVERY = 20
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Raises UserError with the number of the step."""
-        if batch % self._EVERY == self._EVERY - 1:
-            self._check(logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Likewise, before anything of the epoch is written."""
-        self._check(logs)
-
-    def _check(self, logs):
-        if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations.numpy())
-            raise UserError(
-                f"the loss is {float(logs['loss'])} at step {step}: training "
-                "has diverged; the last checkpoint is kept. Try a smaller "
-                "--learning-rate, or --precision float32"
-            )
+from dmg_tf.training.callbacks import Timer
+from dmg_tf.training.checkpoint import Checkpoint
+from dmg_tf.training.pictures import first_pictures
+from dmg_tf.training.selection import Selection
+from dmg_tf.training.setup import Setup
+from dmg_tf.training.summaries import Summaries
 
 
-class Timer(keras.callbacks.Callback):
-    """Measures how long the steps of each epoch take.
-
-    Attributes:
-        seconds: Time of the last epoch's steps, without validation.
-        images_per_second: Its rate. The first step of all is left out, as it
-            compiles the graph.
-    """
-
-    def __init__(self, batch_size: int):
-        super().__init__()
-        self.batch_size = batch_size
-        self.seconds = 0.0
-        self.images_per_second = float("nan")
-        self._compiled = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Starts the clock."""
-        self._begin = self._rate_begin = time.perf_counter()
-        self._steps = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Reads the clock; the epoch's end comes after validation."""
-        self._end = time.perf_counter()
-        if not self._compiled:
-            self._compiled = True
-            self._rate_begin = self._end
-        else:
-            self._steps += 1
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Works out the rate."""
-        self.seconds = self._end - self._begin
-        if self._steps:
-            elapsed = self._end - self._rate_begin
-            self.images_per_second = self._steps * self.batch_size / elapsed
-
-
-class Keeper(keras.callbacks.Callback):
-    """Validates each epoch, keeps the best model, and writes the files.
-
-    An epoch is selected by the sources' validation images under the method's
-    selection rule, as the mean over domains; the first of equals wins. Paper:
-    Sec. 7.5; the rule is the official code's.
+class EpochKeeper(keras.callbacks.Callback):
+    """Validates after each epoch, keeps the best model, and writes the files.
 
     Files are written in the order best model, history, checkpoint. So a run
-    killed between them repeats one epoch and writes the same again.
+    killed between them repeats one epoch and writes the same again. Of several
+    machines the chief alone scores and writes; the scores are told to all, and
+    each calls the method's hooks.
 
     Args:
-        run_dir: The run folder.
-        validation: Batches of the sources' validation images.
-        source_domains: Names by domain id.
+        setup: The training's.
         timer: Gives seconds and rate; comes before this in the callbacks.
-        rate_of_epoch: Gives the learning rate of an epoch counted from 0.
-        on_validation: Called with the number of images of each batch.
-        on_epoch: Called with the row of the history.
-        target: Batches of the target's images, to be scored after each epoch
-            and written down, no more; None not to look at them.
-        pictures: Gives {name: float [H, W, 3] in [0, 1]}, images that
-            TensorBoard shows of the first epoch.
-        writes: Whether to validate and write. Of several machines only the
-            chief does; the others wait for it at their next step.
 
     Attributes:
-        history: One dict an epoch: what `history.csv` holds.
+        selection: Has the history, and says which epoch is kept.
+        on_row: Called with each finished row of the history; may be set.
     """
 
-    def __init__(
-        self,
-        run_dir: pathlib.Path,
-        validation: tf.data.Dataset,
-        source_domains,
-        timer: Timer,
-        rate_of_epoch,
-        on_validation=None,
-        on_epoch=None,
-        target: tf.data.Dataset | None = None,
-        pictures=None,
-        writes: bool = True,
-    ):
+    def __init__(self, setup: Setup, timer: Timer):
         super().__init__()
-        self.run_dir = run_dir
-        self.validation = validation
-        self.source_domains = tuple(source_domains)
-        self.timer = timer
-        self.rate_of_epoch = rate_of_epoch
-        self.on_validation = on_validation
-        self.on_epoch = on_epoch
-        self.target = target
-        self.pictures = pictures
-        self.writes = writes
-        self.history: list[dict] = []
-        self._evaluator = None
-        self._writer = None
-
-    def set_model(self, model):
-        """Binds the model and makes its checkpoint."""
-        super().set_model(model)
-        if self._evaluator is not None:
-            return  # `fit` binds the model that `restore` needed before it
-        self._evaluator = Evaluator(model, [model.selection_rule])
-        if self.target is not None:
-            self._target_evaluator = Evaluator(model, [TARGET_RULE])
-        # Every variable by itself: Keras does not hand the seeds' states to
-        # TensorFlow's checkpoints when it is given the model as a whole.
-        self._checkpoint = tf.train.Checkpoint(
-            model=[v.value for v in model.variables],
-            optimizer=[v.value for v in model.optimizer.variables],
-        )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.run_dir / "checkpoint"), max_to_keep=1
+        self.on_row: Callable[[dict], None] = lambda row: None
+        self.set_model(setup.model)
+        self.selection = Selection(setup.model, setup.images)
+        self._length, self._schedule = setup.length, setup.schedule
+        self._folder, self._devices = setup.folder, setup.devices
+        self._sources = setup.images.sources
+        self._timer = timer
+        self._checkpoint = Checkpoint(setup.model, setup.folder.checkpoint)
+        self._summaries = Summaries(
+            setup.folder.logs,
+            lambda: first_pictures(setup.stream, setup.images.data),
         )
 
     def restore(self) -> int:
@@ -167,94 +52,77 @@ class Keeper(keras.callbacks.Callback):
         Returns:
             The number of epochs that are done.
         """
-        if not self._manager.latest_checkpoint:
-            return 0
-        self._checkpoint.restore(
-            self._manager.latest_checkpoint
-        ).assert_consumed()
-        done = int(self._manager.latest_checkpoint.rsplit("-", 1)[1])
-        self.history = read_history(self.run_dir / "history.csv")[:done]
+        done = self._checkpoint.restore()
+        if done:
+            self.selection.history = read_history(self._folder.history)[:done]
+            self.model.on_validation(self.selection.history)
         return done
-
-    @property
-    def best(self) -> dict | None:
-        """The selected epoch's row of the history."""
-        if not self.history:
-            return None
-        return max(self.history, key=lambda row: row[f"validation_{OVERALL}"])
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
-        if not self.writes:
-            return
-        accuracy = self._validate()
-        row = {
-            "epoch": epoch + 1,
-            "learning_rate": self.rate_of_epoch(epoch),
-            **{name: float(value) for name, value in logs.items()},
-            **{f"validation_{d}": value for d, value in accuracy.items()},
-            **self._target_accuracy(),
-            "seconds": self.timer.seconds,
-            "images_per_second": self.timer.images_per_second,
-        }
-        self.history.append(row)
-        if self.best is row:
-            with replacing(self.run_dir / "model.keras") as temporary:
-                self.model.save(temporary)
-        write_text(self.run_dir / "history.csv", history_csv(self.history))
-        self._summarize(epoch + 1, row)
-        with writing(self.run_dir / "checkpoint"):
-            self._manager.save(checkpoint_number=epoch + 1)
-        if self.on_epoch:
-            self.on_epoch(row)
+        rate = float(self._schedule(epoch * self._length.period))
+        row = self._keep(
+            self._length.epoch_after(epoch + 1),
+            {
+                "learning_rate": rate,
+                **{name: float(value) for name, value in logs.items()},
+            },
+        )
+        logs.update(row)  # for the callbacks behind this one
+        if self._devices.chief:
+            self._summaries.write(epoch + 1, row, self.model.measures())
+            self._checkpoint.save(epoch + 1)
+        self.on_row(row)
 
     def on_train_end(self, logs=None):
         """Closes the summaries."""
-        if self._writer:
-            self._writer.close()
+        self._summaries.close()
 
-    def _validate(self) -> dict[str, float]:
-        predictions = self._evaluator(self.validation, self.on_validation)
-        table = predictions.accuracy(self.source_domains)
-        return table[self.model.selection_rule]
+    def keep_untrained(self) -> None:
+        """Validates a model that takes no step, and keeps it."""
+        rate = float(self._schedule(0))
+        self.on_row(self._keep(0, {"learning_rate": rate}))
 
-    def _target_accuracy(self) -> dict[str, float]:
-        if self.target is None:
-            return {}
-        predictions = self._target_evaluator(self.target)
-        accuracy = predictions.accuracy([OVERALL])[TARGET_RULE][OVERALL]
-        return {TARGET_COLUMN: accuracy}
+    def finish(self) -> None:
+        """Makes and keeps the model of a method that selects the last."""
+        if self.model.spec.selects != "last":
+            return
+        self.model.finish(self._sources)
+        with self.model.scored_weights():
+            self.selection.final = self._scored({})
+            self._save_model()
 
-    def _summarize(self, epoch, row):
-        with writing(self.run_dir / "logs"):
-            if self._writer is None:
-                self._writer = tf.summary.create_file_writer(
-                    str(self.run_dir / "logs")
-                )
-            with self._writer.as_default(epoch):
-                for name, value in row.items():
-                    if name != "epoch":
-                        group = (
-                            "validation"
-                            if name.startswith("validation_")
-                            else "training"
-                        )
-                        label = name.removeprefix("validation_")
-                        tf.summary.scalar(f"{group}/{label}", value)
-                self._summarize_masks()
-                if epoch == 1 and self.pictures:
-                    for name, image in self.pictures().items():
-                        tf.summary.image(f"images/{name}", image[tf.newaxis])
-            self._writer.flush()
+    def _keep(self, epoch: float, numbers: Mapping[str, float]) -> dict:
+        """Validates, keeps the model if it is the best; returns the row."""
+        with self.model.scored_weights():
+            row = {"epoch": epoch, **self._scored(numbers)}
+            self.selection.history.append(row)
+            if self.selection.saves(row):
+                self._save_model()
+        self.model.on_validation(self.selection.history)
+        if self._devices.chief:
+            history = history_csv(self.selection.history)
+            write_text(self._folder.history, history)
+        return row
 
-    def _summarize_masks(self):
-        measures = self.model.measures()
-        for site, pairs in measures.get("mask_iou", {}).items():
-            for pair, value in pairs.items():
-                name = f"mask_iou_of_pairs/{site}/{pair.replace('|', ' & ')}"
-                if pair == "mean":
-                    name = f"mask_iou/{site}"
-                tf.summary.scalar(name, value)
-        for site, shares in measures.get("mask_density", {}).items():
-            for domain, share in shares.items():
-                tf.summary.scalar(f"mask_density/{site}/{domain}", share)
+    def _scored(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Adds the scores of the model as it is to what is known of it."""
+        self.model.before_validation(self._sources)
+        columns = self.selection.columns
+        scores = [0.0] * len(columns)
+        if self._devices.chief:
+            scores = self.selection.scores()
+        row = {
+            **numbers,
+            **dict(zip(columns, scores, strict=True)),
+            "seconds": self._timer.seconds,
+            "images_per_second": self._timer.images_per_second,
+        }
+        # Of several machines only the chief has scored it.
+        values = self._devices.from_chief(list(row.values()))
+        return dict(zip(row, values, strict=True))
+
+    def _save_model(self) -> None:
+        if self._devices.chief:
+            with replacing(self._folder.model) as temporary:
+                self.model.save(temporary)

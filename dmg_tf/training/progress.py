@@ -1,65 +1,75 @@
 """What a run shows: its plan, then the bar and a line an epoch."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 
-from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.data.examples import DomainData
 from dmg_tf.runs.predictions import OVERALL
+from dmg_tf.training.length import Length
+from dmg_tf.training.selection import VALIDATION
+from dmg_tf.training.setup import Setup
 
 
 class ProgressCallback(keras.callbacks.Callback):
-    """Moves the bar with each step and prints a line after each epoch.
+    """Moves the bar with each step and prints a line after each validation.
 
     Args:
         bar: Counts steps of training.
-        epochs: Epochs of the whole run.
+        length: The run's.
+        metrics: {name in the logs: title} of what is shown beside the loss.
     """
 
-    def __init__(self, bar: Bar, epochs: int):
+    def __init__(self, bar: Bar, length: Length, metrics: Mapping[str, str]):
         super().__init__()
         self.bar = bar
-        self.epochs = epochs
-        self._width = len(str(epochs))
+        self.length = length
+        self.metrics = metrics
+        width = len(str(length.epochs))
+        self._format = f"{width}d" if length.by_epoch else f"{width + 3}.2f"
 
     def on_epoch_begin(self, epoch, logs=None):
         """Names the epoch on the bar."""
-        self._epoch = epoch + 1
-        self.bar.advance(0, title=f"epoch {self._epoch}/{self.epochs}")
+        # Of a period within an epoch, the one that it begins in.
+        number = math.floor(self.length.epoch_after(epoch)) + 1
+        title = f"epoch {number}/{self.length.epochs}"
+        self.bar.advance(0, title=title)
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
         self.bar.advance()
 
-    def show(self, row: dict, best: bool) -> None:
-        """Prints one epoch's row of the history."""
-        siou = f"  siou {row['siou']:.3f}" if "siou" in row else ""
+    def show(self, row: Mapping[str, float], best: bool) -> None:
+        """Prints one row of the history."""
+        parts = [f"epoch {row['epoch']:{self._format}}/{self.length.epochs}"]
+        if "loss" in row:
+            parts.append(f"loss {row['loss']:.4f}")
+        parts += [
+            f"{title} {row[name]:.3f}"
+            for name, title in self.metrics.items()
+            if name in row
+        ]
+        if "accuracy" in row:
+            parts.append(f"train {row['accuracy']:6.2%}")
+        validation = f"validation {row[f'{VALIDATION}{OVERALL}']:6.2%}"
+        parts.append(f"{validation}{' *' if best else '  '}")
         rate = row["images_per_second"]
+        parts.append(f"{row['seconds']:.1f} s")
         # The one step of a very small epoch may be the one that compiles.
-        rate = "" if math.isnan(rate) else f"  {rate:.0f} images/s"
-        self.bar.print(
-            f"epoch {row['epoch']:{self._width}d}/{self.epochs}"
-            f"  loss {row['loss']:.4f}{siou}"
-            f"  train {row['accuracy']:6.2%}"
-            f"  validation {row[f'validation_{OVERALL}']:6.2%}"
-            f"{' *' if best else '  '}"
-            f"  {row['seconds']:.1f} s{rate}"
-        )
+        if not math.isnan(rate):
+            parts.append(f"{rate:.0f} images/s")
+        self.bar.print("  ".join(parts))
 
 
-def print_plan(
-    model: keras.Model, config: RunConfig, data: DomainData, done: int
-) -> None:
+def print_plan(setup: Setup, done: int) -> None:
     """Says what is about to be trained, on what.
 
     Args:
-        model: The run's.
-        config: Resolved.
-        data: Its images.
-        done: Epochs that a resumed run has behind it.
+        setup: The training's.
+        done: Periods that a resumed run has behind it.
     """
+    model, config, data = setup.model, setup.images.config, setup.images.data
     counts = data.counts()
     sources = ", ".join(
         f"{name} {count}" for name, count in counts["train"].items()
@@ -76,11 +86,17 @@ def print_plan(
     )
     for line in model.describe():
         print_error(line)
-    replicas = model.distribute_strategy.num_replicas_in_sync
+    batch_size, replicas = setup.stream.batch_size, setup.devices.replicas
+    if config.by_domain:
+        print_error(
+            f"{batch_size} images a batch, "
+            f"{batch_size // len(data.source_domains)} of each source"
+        )
     if replicas > 1:
         print_error(
-            f"{replicas} devices share each batch of {config.batch_size}, "
-            f"{config.batch_size // replicas} images a device"
+            f"{replicas} devices share each batch of {batch_size}, "
+            f"{batch_size // replicas} images a device"
         )
     if done:
-        print_error(f"resumed after epoch {done} of {config.epochs}")
+        epochs = setup.length.epoch_after(done)
+        print_error(f"resumed after epoch {epochs} of {config.epochs}")

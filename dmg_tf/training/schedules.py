@@ -14,7 +14,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     rate * 0.99^(t - 1) (PACS), "inverse" is rate / (1 + 1e-4 (t - 1))^0.75
     (DomainNet), "constant" is the rate. Differs: nothing; the official code
     leaves the masks' rate undecayed when it decays by epoch, the paper decays
-    both, and so does `Adam.mask_rate_ratio`.
+    both, and so do the optimisers' `rates`.
 
     Args:
         initial_rate: Rate of the first epoch.

@@ -130,7 +130,7 @@ def test_report_is_written_again_with_scores(finished, tmp_path, capsys):
 
 
 def test_selected_epoch_is_the_best_of_the_history(finished):
-    from dmg_tf.training.keeper import read_history
+    from dmg_tf.runs.history import read_history
 
     results = json.loads((finished / "results.json").read_text())
     history = read_history(finished / "history.csv")

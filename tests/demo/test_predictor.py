@@ -87,6 +87,7 @@ def test_predicts_as_the_model(model, run_dir, tmp_path, source, kind):
         "source_domains": list(DOMAINS),
         "prediction_rule": "pred_ens",
         "rule_name": "Pred-Ens",
+        "rule_is_mean": True,
         "part": "mask",
         "image_size": SIZE,
         "in_domain": None,

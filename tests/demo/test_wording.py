@@ -9,7 +9,7 @@ DOMAINS = ("photo", "sketch", "art")
 
 
 def said(*probs):
-    return describe_agreement(np.array(probs), NAMES, DOMAINS)
+    return describe_agreement(np.array(probs), NAMES, DOMAINS, "mask")
 
 
 def test_agree():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dmg_tf.commands import train
+from dmg_tf.registry import METHODS
+from dmg_tf.runs.folder import load_run_model
 from tests.commands.programs import RUN_FILES
 from tests.devices.workers import (
     cluster,
@@ -13,6 +15,7 @@ from tests.devices.workers import (
     start,
     start_workers,
 )
+from tests.training.toy_methods import NAMES
 
 pytestmark = pytest.mark.slow
 EPOCHS = 8
@@ -49,6 +52,25 @@ def test_two_processes_train_as_one(whole, with_stub, tiny_folder, tmp_path):
     assert train.main(command(tiny_folder, tmp_path / "one", *WHOLE)) == 0
     one, two = last_weights(tmp_path / "one"), last_weights(output)
     assert_close(one, two, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ridge", "averaged"])
+def test_each_worker_calls_the_hooks(
+    with_stub, tiny_folder, tmp_path, monkeypatch, method
+):
+    """What they change would differ, and so the next epoch's weights."""
+    monkeypatch.setitem(METHODS._paths, method, NAMES[method])
+    flags = ("--method", method)
+    two, one = tmp_path / "two", tmp_path / "one"
+    said = finish(start_workers(command(tiny_folder, two, *flags)))
+    assert [code for code, _, _ in said] == [0, 0], said[0][2] + said[1][2]
+    assert train.main(command(tiny_folder, one, *flags)) == 0
+    assert_close(last_weights(one), last_weights(two), rtol=0, atol=1e-5)
+    selected = [
+        load_run_model(folder).task_network.stages[-1].kernel
+        for folder in (one, two)
+    ]
+    np.testing.assert_allclose(*selected, rtol=0, atol=1e-5)
 
 
 def test_only_the_chief_writes_and_talks(whole):

@@ -10,19 +10,9 @@ from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.streams.evaluation import ImageSpec
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices import machines
-from dmg_tf.devices.machines import (
-    check_same_epoch,
-    is_chief,
-    naming_lost_workers,
-    share,
-)
-from dmg_tf.devices.strategy import (
-    check_batch_size,
-    even_batch_size,
-    make_strategy,
-    prepare_fit,
-    training_dataset,
-)
+from dmg_tf.devices.devices import Devices
+from dmg_tf.devices.machines import naming_lost_workers, share
+from dmg_tf.devices.strategy import make_strategy, prepare_fit
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.layers.batch_norm import FusedBatchNorm
@@ -60,13 +50,13 @@ def make(strategy, method, backbone, optimizer="adam", rate=1e-3):
 
 def trained(name, data, augment, *args, **kwargs):
     """Returns model and logs after some steps, and how far a mask moved."""
-    strategy = make_strategy(name)
-    model = make(strategy, *args, **kwargs)
+    devices = Devices(name)
+    model = make(devices.strategy, *args, **kwargs)
     before = [w.numpy() for w in model.trainable_weights]
     spec = ImageSpec(32, model.mean, model.std, augment)
     stream = TrainingStream(data.train, spec, 8, seed=3)
     history = model.fit(
-        training_dataset(strategy, stream, 0),
+        devices.dataset(stream, 0),
         steps_per_epoch=STEPS,
         shuffle=False,
         verbose=0,
@@ -214,12 +204,35 @@ def test_several_devices_take_no_xla(tiny_folder, tmp_path, capsys):
 
 
 def test_few_images_are_shared_evenly():
-    strategy = make_strategy("mirrored")
-    check_batch_size(strategy, 64)
-    assert even_batch_size(strategy, 64, 7) == 6
-    assert even_batch_size(make_strategy("one"), 64, 7) == 7
+    devices = Devices("mirrored")
+    devices.check(64, jit=False)
+    assert devices.even_batch(64, 7) == 6
+    assert Devices("one").even_batch(64, 7) == 7
     with pytest.raises(UserError, match="1 images .* the 2 devices"):
-        even_batch_size(strategy, 64, 1)
+        devices.even_batch(64, 1)
+
+
+@pytest.mark.parametrize(
+    "name, asked, examples, expected",
+    [
+        ("one", 64, 100, 63),
+        ("one", 64, 7, 6),
+        ("one", 4, 100, 3),
+        ("mirrored", 64, 100, 60),
+        ("mirrored", 6, 6, 6),
+    ],
+)
+def test_each_device_gets_equally_many_images_of_each_domain(
+    name, asked, examples, expected
+):
+    assert Devices(name).even_batch(asked, examples, 3) == expected
+
+
+def test_a_batch_that_has_no_image_of_some_domain():
+    with pytest.raises(UserError, match="at least 6, .* each device, got 4"):
+        Devices("mirrored").even_batch(4, 100, 3)
+    with pytest.raises(UserError, match="at least 3, .* got 64 of 2 images"):
+        Devices("one").even_batch(64, 2, 3)
 
 
 def test_one_device_is_one_whatever_the_cluster_says(monkeypatch):
@@ -231,10 +244,11 @@ def test_one_device_is_one_whatever_the_cluster_says(monkeypatch):
 
 def test_auto_takes_one_cpu_as_it_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    strategy = make_strategy("auto")
-    assert strategy.num_replicas_in_sync == 1
-    assert strategy is tf.distribute.get_strategy()
-    assert is_chief(strategy) and share(strategy, 7) == [7]
+    devices = Devices("auto")
+    assert devices.replicas == 1 and devices.chief
+    assert devices.strategy is tf.distribute.get_strategy()
+    assert share(devices.strategy, 7) == [7]
+    assert devices.from_chief([0.5, 7.0]) == [0.5, 7.0]
 
 
 def test_multi_worker_needs_to_know_the_workers(monkeypatch):
@@ -246,7 +260,7 @@ def test_multi_worker_needs_to_know_the_workers(monkeypatch):
 def test_workers_that_see_other_checkpoints(monkeypatch):
     monkeypatch.setattr(machines, "share", lambda *_: [2, 0])
     with pytest.raises(UserError, match="one folder that all workers share"):
-        check_same_epoch(make_strategy("one"), 2, "runs/x")
+        Devices("one").check_same_epoch(2, "runs/x")
 
 
 def test_other_errors_are_not_taken_for_lost_workers():

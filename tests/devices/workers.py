@@ -1,6 +1,7 @@
 """Processes of one run, on this machine; each file of tests starts its own.
 
-Run as a module it is train.py with a backbone that takes no time to trace.
+Run as a module it is train.py with a backbone that takes no time to trace, and
+with the methods of the tests.
 """
 
 import json
@@ -12,9 +13,10 @@ import sys
 import tensorflow as tf
 
 from dmg_tf.commands import train
-from dmg_tf.registry import BACKBONES
+from dmg_tf.registry import BACKBONES, METHODS
 from tests.conftest import ROOT
 from tests.stubs import STUB
+from tests.training.toy_methods import NAMES
 
 SECONDS = 120  # nothing that a test starts lives longer
 
@@ -90,5 +92,7 @@ def last_weights(run_dir):
 
 if __name__ == "__main__":
     BACKBONES.register("stub", STUB)
+    for name, path in NAMES.items():
+        METHODS.register(name, path)
 
     sys.exit(train.main())

@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dmg_tf.evaluation.evaluator import (
-    Evaluator,
-    Predictions,
-    mask_density,
-    mask_iou,
-    out_of_domain_rules,
-)
+from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.methods.build import build_model
+from dmg_tf.runs.predictions import Predictions
 from tests.helpers import random_batch
 
 DOMAINS = ("a", "b", "c")
@@ -68,8 +63,8 @@ def test_one_trace_serves_all_batches(model):
 
 
 def test_out_of_domain_rules_need_no_domain(model):
-    rules = (*model.prediction_rules, model.selection_rule)
-    assert out_of_domain_rules(rules) == (
+    rules = model.rules_named((*model.prediction_rules, model.selection_rule))
+    assert tuple(rule.name for rule in rules if not rule.needs_domain) == (
         "pred_ens",
         "mask_ens",
         "mask/a",
@@ -85,11 +80,12 @@ def test_masks_are_measured_binary(model):
     logits[1, :50] = 3.0
     logits[2, 50:100] = 0.1
     mask.mask_logits.assign(logits)
-    iou = mask_iou(model)["fc"]
+    measures = model.measures()
+    iou = measures["mask_iou"]["fc"]
     assert iou["a|b"] == pytest.approx(0.5) and iou["a|c"] == pytest.approx(0.5)
     assert iou["b|c"] == pytest.approx(0, abs=1e-6)
     assert iou["mean"] == pytest.approx(1 / 3)
-    assert mask_density(model)["fc"] == {
+    assert measures["mask_density"]["fc"] == {
         "a": pytest.approx(100 / 512),
         "b": pytest.approx(50 / 512),
         "c": pytest.approx(50 / 512),
@@ -98,4 +94,4 @@ def test_masks_are_measured_binary(model):
 
 def test_no_masks_no_overlap():
     model = build_model("aggregate", "resnet18", 3, DOMAINS, image_size=32)
-    assert mask_iou(model) == {} and mask_density(model) == {}
+    assert model.measures() == {}

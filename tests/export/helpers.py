@@ -30,7 +30,7 @@ def make(method, backbone, *, domains=DOMAINS, classes=5, **options):
     for weight in model.weights:
         if len(weight.shape) == 1:
             weight.assign_add(rng.uniform(-0.1, 0.3, weight.shape))
-    for mask in model.domain_masks.values():
+    for mask in getattr(model, "domain_masks", {}).values():
         mask.mask_logits.assign(rng.normal(0, 3, mask.mask_logits.shape))
     for layer in model.named_layers():
         if layer.name.startswith(("fc", "classifier.6")):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dmg_tf.errors import UserError
-from dmg_tf.export.network import folded_kernels, stored_network
+from dmg_tf.export.network import stored_network
+from dmg_tf.methods.dmg.folding import folded_kernels
 from dmg_tf.registry import BACKBONES
 from tests.export.helpers import assert_close, make, prepared, some_images
 
@@ -25,12 +26,14 @@ def test_stored_and_folded_networks_of_every_backbone(backbone):
     assert len(folded_kernels(model)) == kernels
     inputs = prepared(model, some_images(2))
     stored = stored_network(model)
-    expected = model.logits_by_rule(inputs, stored.rules, [1, 0])
-    found = stored.logits(inputs, stored.rules, [1, 0])
-    for rule in stored.rules:
+    rules = [rule.name for rule in stored.rules]
+    assert rules == list(model.prediction_rules)
+    expected = model.logits_by_rule(inputs, rules, [1, 0])
+    found = stored.logits(inputs, rules, [1, 0])
+    for rule in rules:
         assert_close(found[rule], expected[rule])
     folded = stored_network(model, fold=True)
-    found = folded.logits(inputs, folded.rules)
+    found = folded.logits(inputs, [rule.name for rule in folded.rules])
     assert np.abs(expected["mask_ens"]).max() > 0.1
     assert list(found) == ["mask_ens"]
     assert_close(found["mask_ens"], expected["mask_ens"])

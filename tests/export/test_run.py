@@ -170,7 +170,9 @@ def test_every_format_is_there():
 def test_mistakes_of_callers(with_stub, tmp_path):
     model = make("aggregate", "stub")
     results = {"class_names": CLASSES}
-    with pytest.raises(UserError, match="Aggregate has no masks to fold"):
+    with pytest.raises(
+        UserError, match="Aggregate has nothing to fold; export it"
+    ):
         export_saved_model(model, results, tmp_path / "o", fold=True)
     with pytest.raises(ValueError, match="1 class names for a model of 5"):
         export_saved_model(model, {"class_names": ["v"]}, tmp_path / "o")

@@ -11,6 +11,7 @@ import dmg_tf
 from dmg_tf.errors import UserError
 from dmg_tf.export.run import export_run
 from dmg_tf.predict.predictor import check_model, load_predictor
+from dmg_tf.rules import domain_rules, rules_of
 from dmg_tf.runs.facts import ModelFacts
 from tests.export.helpers import CLASSES, DOMAINS, SIZE, make, write_run
 
@@ -63,13 +64,15 @@ def test_facts(run_dir, saved, source, rule, in_domain, outside):
         backbone="stub",
         class_names=tuple(CLASSES),
         source_domains=DOMAINS,
-        prediction_rule=rule,
-        part="mask",
+        prediction_rule=facts.prediction_rule,
+        domain_rules=domain_rules("mask", DOMAINS),
         image_size=SIZE,
         in_domain=in_domain,
         out_of_domain=outside,
     )
-    assert facts.domain_rules == ("mask/a", "mask/b", "mask/c")
+    assert facts.prediction_rule.name == rule and facts.part == "mask"
+    names = [domain_rule.name for domain_rule in facts.domain_rules]
+    assert names == ["mask/a", "mask/b", "mask/c"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_what_domains_have_of_their_own(tmp_path, method, part):
     facts = load_predictor(folder).facts
     assert facts.part == part
     rules = [f"{part}/{domain}" for domain in DOMAINS] if part else []
-    assert facts.domain_rules == tuple(rules)
+    assert [rule.name for rule in facts.domain_rules] == rules
 
 
 def test_a_single_domain_has_nothing_to_compare(tmp_path):
@@ -153,3 +156,33 @@ def test_mistakes(run_dir, saved, tmp_path):
         with pytest.raises(UserError, match=message) as caught:
             load_predictor(place)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["dmg", "multi_headed"])
+def test_an_export_of_version_0_1_is_read(saved, tmp_path, method):
+    """Its metadata has no rules; they follow from the signatures."""
+    old = tmp_path / "old"
+    if method == "dmg":
+        shutil.copytree(saved, old)
+    else:
+        export_run(write_run(make(method, "stub"), tmp_path / "run"), old)
+    new = tmp_path / "new"
+    shutil.copytree(old, new)
+    path = old / "assets" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    rules = [rule.name for rule in rules_of(metadata) if not rule.needs_domain]
+    del metadata["rules"]
+    path.write_text(json.dumps(metadata))
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3))
+    images = images.astype(np.float32)
+    for rule in (None, *rules[1:3]):
+        ours, theirs = load_predictor(old, rule), load_predictor(new, rule)
+        assert ours.facts == theirs.facts
+        for found, expected in zip(
+            ours.logits(images), theirs.logits(images), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    with pytest.raises(UserError, match="'known_domain' needs the domain"):
+        load_predictor(old, "known_domain")
+    with pytest.raises(UserError, match=f"known: {', '.join(rules)}"):
+        load_predictor(old, "nobody's")

@@ -23,17 +23,25 @@ def write_run(
     images=30,
     seed=0,
     name="run",
+    rules=(),
 ):
-    """Writes the files of a finished run; returns its results."""
+    """Writes the files of a finished run; returns its results.
+
+    Those of version 0.1, which have no "rules", unless given some.
+    """
     rng = np.random.default_rng(seed)
     run_dir = folder / name
     run_dir.mkdir(parents=True)
     data = folder / "data"
     part = {"dmg": "mask", "multi_headed": "head"}.get(method)
-    rules = ["pred_ens", *(["mask_ens"] if part == "mask" else [])]
-    outside = [*rules, *([f"{part}/{d}" for d in domains] if part else [])]
+    first = ["pred_ens", *(["mask_ens"] if part == "mask" else [])]
+    outside = [*first, *([f"{part}/{d}" for d in domains] if part else [])]
     known = ["known_domain"] if part else []
-    inside = [*rules, *known, *outside[len(rules) :]]
+    inside = [*first, *known, *outside[len(first) :]]
+    if rules:
+        inside = [rule.name for rule in rules if rule.shown]
+        known = [rule.name for rule in rules if rule.needs_domain]
+        outside = [name for name in inside if name not in known]
     ids = np.arange(images) % len(domains)
     scored = [
         _split(rng, "validation", images, domains, ids, inside, classes, data),
@@ -75,6 +83,7 @@ def write_run(
             "validation": counted,
             "out_of_domain": {target: images},
         },
+        **({"rules": [rule.to_json() for rule in rules]} if rules else {}),
         "in_domain_split": "validation",
         "in_domain": scored[0].predictions.accuracy(domains),
         "out_of_domain": scored[1].predictions.accuracy((target,)),
@@ -86,7 +95,7 @@ def write_run(
             s: {d: float(rng.uniform(0.5, 1)) for d in domains} for s in sites
         },
         "selection": {
-            "rule": "known_domain_binary" if sites else "pred_ens",
+            "rule": "known_domain_binary" if sites else inside[0],
             "epoch": best["epoch"],
             "value": best["validation_overall"],
         },

@@ -13,7 +13,7 @@ import pytest
 
 from dmg_tf.commands import report
 from dmg_tf.report.run_page import write_run_report
-from dmg_tf.report.text import rule_name
+from dmg_tf.rules import scored_rules
 from tests.conftest import ROOT
 from tests.report.runs import write_run
 
@@ -68,11 +68,12 @@ def images_of(html):
 def test_accuracy_is_that_of_the_results(folder):
     html, results = html_of(folder), results_of(folder)
     rows = {row[0]: row[1:] for row in rows_of(html, "Accuracy in and out")}
-    for rule, row in results["in_domain"].items():
-        outside = results["out_of_domain"].get(rule)
+    for rule in scored_rules(results):
+        row = results["in_domain"][rule.name]
+        outside = results["out_of_domain"].get(rule.name)
         expected = [f"{100 * row[d]:.2f}" for d in ("a", "b", "c", "overall")]
         expected.append(f"{100 * outside['t']:.2f}" if outside else "-")
-        assert rows.pop(rule_name(rule)) == expected
+        assert rows.pop(rule.title) == expected
     assert list(rows) == ["prediction"]
     share = results["out_of_domain"]["pred_ens"]["t"]
     assert f'class="value">{100 * share:.1f}\u00a0%<' in html

@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 
 from dmg_tf.report.samples import choose
+from dmg_tf.rules import domain_rules, rule_of_name
 from dmg_tf.runs.predictions import Predictions
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 SAID = np.array([1, 1, 1, 0, 1, 0, 2, 2])
+PRED_ENS = rule_of_name("pred_ens")
+MASKS = domain_rules("mask", "abc")
 SURE = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.4, 0.2])
 
 
@@ -23,27 +26,25 @@ def predictions():
 
 
 def test_the_surest_errors_few_of_a_class(predictions):
-    groups = choose(predictions, "pred_ens", count=3)
+    groups = choose(predictions, PRED_ENS, count=3)
     assert groups[0].title == "Wrong, and most sure of it"
     # 2 is surer than 5, but the third of its class
     assert groups[0].indices.tolist() == [0, 1, 5] and groups[0].total == 4
-    assert choose(predictions, "pred_ens", count=4)[0].indices.tolist() == [
+    assert choose(predictions, PRED_ENS, count=4)[0].indices.tolist() == [
         *(0, 1, 5, 2)
     ]
 
 
 def test_masks_that_disagree_most_come_first(predictions):
-    rules = ("mask/a", "mask/b", "mask/c")
-    group = choose(predictions, "pred_ens", rules, count=3)[1]
+    group = choose(predictions, PRED_ENS, MASKS, count=3)[1]
     assert "masks disagree" in group.title
     assert group.indices.tolist() == [4, 6] and group.total == 2
 
 
 def test_random_ones_depend_on_the_seed_alone(predictions):
-    rules = ("mask/a", "mask/b", "mask/c")
 
     def chosen(seed):
-        groups = choose(predictions, "pred_ens", rules, seed, count=2)
+        groups = choose(predictions, PRED_ENS, MASKS, seed, count=2)
         return [group.indices.tolist() for group in groups]
 
     assert chosen(3) == chosen(3)
@@ -58,4 +59,4 @@ def test_no_empty_groups(predictions):
     perfect = Predictions(
         {"pred_ens": LABELS}, LABELS, np.full(8, -1), {"pred_ens": SURE}
     )
-    assert [g.title for g in choose(perfect, "pred_ens")] == ["Right"]
+    assert [g.title for g in choose(perfect, PRED_ENS)] == ["Right"]

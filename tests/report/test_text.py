@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from dmg_tf.report.text import results_text, rule_name
+from dmg_tf.report.text import headline, results_text
+from dmg_tf.rules import rule_of_name
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def results():
             "target": "t",
             "epochs": 9,
         },
+        "class_names": ["v", "w", "x"],
         "counts": {
             "train": {"a": 90, "b": 80},
             "validation": {"a": 10, "b": 8},
@@ -66,6 +68,22 @@ def test_many_domains_are_not_cut_short(results):
 
 
 def test_rule_names():
-    assert rule_name("mask/photo") == "mask of photo"
-    assert rule_name("pred_ens") == "Pred-Ens"
-    assert rule_name("known_domain_binary") == "known_domain_binary"
+    assert rule_of_name("mask/photo").title == "mask of photo"
+    assert rule_of_name("pred_ens").title == "Pred-Ens"
+    binary = rule_of_name("known_domain_binary")
+    assert binary.title == "known domain, binary masks"
+    assert rule_of_name("other_rule").title == "other_rule"
+
+
+def test_the_first_line_says_how_good_it_is(results):
+    line = (
+        "t (never seen): 25.0 % right of 123 images; sources: 75.0 %; chance: "
+        "33.3 %"
+    )
+    assert headline(results) == line
+    assert results_text(results).splitlines()[0] == line
+    # The target has no known domain, so that rule says nothing of it.
+    results["in_domain"] = {"known_domain": results["in_domain"]["mask/a"]}
+    results["out_of_domain"] = {}
+    assert headline(results) == "sources: 75.0 %; chance: 33.3 %"
+    assert cells(results_text(results), "known domain")[-1] == "-"

@@ -50,9 +50,9 @@ function bars(list, order, answer) {
 }
 
 function rule() {
-  const { part, prediction_rule, rule_name, source_domains } = model;
-  if (!part) return "This model has no masks or heads to compare.";
-  if (prediction_rule !== "pred_ens") return rule_name;
+  const { part, rule_is_mean, rule_name, source_domains } = model;
+  if (!part) return "This model has nothing of each domain's own to compare.";
+  if (!rule_is_mean) return rule_name;
   return `${rule_name}: the mean over ${source_domains.length} ${part}s`;
 }
 

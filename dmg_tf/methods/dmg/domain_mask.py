@@ -65,6 +65,9 @@ class DomainMask(keras.layers.Layer):
             call without the domain ids it needs.
     """
 
+    # An export in 16 bits keeps its few parameters as they are.
+    stored_whole = True
+
     def __init__(self, num_domains: int, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         if num_domains < 2:

@@ -15,7 +15,7 @@ from dmg_tf.methods.network import stages_named
 from dmg_tf.methods.steps import Outputs
 from dmg_tf.rules import PredictionRule, domain_rules
 
-PRED_ENS = PredictionRule("pred_ens", "Pred-Ens")
+PRED_ENS = PredictionRule("pred_ens", "Pred-Ens", mean_of_domains=True)
 MASK_ENS = PredictionRule("mask_ens", "Mask-Ens")
 KNOWN_DOMAIN = PredictionRule("known_domain", "known domain", needs_domain=True)
 KNOWN_DOMAIN_BINARY = PredictionRule(

@@ -117,7 +117,7 @@ class MultiHeaded(DomainModel):
     def rules(self):
         """Returns the ways to predict, the default first."""
         return (
-            PredictionRule("pred_ens", "Pred-Ens"),
+            PredictionRule("pred_ens", "Pred-Ens", mean_of_domains=True),
             PredictionRule(
                 "known_domain", "known domain", needs_domain=True, selects=True
             ),

@@ -9,8 +9,9 @@ from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
 from dmg_tf.html.tables import table
-from dmg_tf.report.run_page import REPORT_NAME, RunFiles, image_panels
+from dmg_tf.report.run_page import RunFiles, image_panels
 from dmg_tf.report.sections import duration, percent
+from dmg_tf.runs.folder import REPORT_NAME
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.tables import all_tables
 from dmg_tf.studies.runs import Run, targets_of

@@ -12,7 +12,7 @@ from dmg_tf.data.streams.cache import DiskCache, Files, MemoryCache, make_cache
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.errors import UserError
-from dmg_tf.evaluation.scoring import naming_bad_images
+from dmg_tf.evaluation.images import naming_bad_images
 from tests.data.streams.test_training import assert_equal_batches, batches
 
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")

@@ -9,7 +9,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.experiment import run_training
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.metareg.model import regularizer
-from dmg_tf.training.keeper import read_history
+from dmg_tf.runs.history import read_history
 from dmg_tf.training.optimizers import OPTIMIZERS
 from tests.helpers import random_batch
 

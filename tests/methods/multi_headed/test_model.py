@@ -100,9 +100,9 @@ def test_rules_need_domains_only_where_they_are_known(model):
     assert rules == ["pred_ens", "head/a", "head/b", "head/c"]
 
 
-def test_tables_name_the_heads():
-    rules = {rule.name: rule.title for rule in make().rules()}
-    assert rules["head/a"] == "head of a"
+def test_tables_name_the_heads(model):
+    (rule,) = model.rules_named(["head/a"])
+    assert rule.title == "head of a"
 
 
 # === Training ===

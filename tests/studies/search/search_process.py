@@ -19,7 +19,7 @@ def watch_runs():
     """Wraps what trains a run."""
     load_tensorflow()
     from dmg_tf.studies.search import trials
-    from dmg_tf.training.keeper import Timer
+    from dmg_tf.training.callbacks import Timer
 
     def log(*words):
         with open(os.environ["RUN_LOG"], "a", encoding="utf-8") as file:

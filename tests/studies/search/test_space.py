@@ -22,7 +22,7 @@ from dmg_tf.studies.search.space import (
 
 def space_of(*flags, method="dmg"):
     argv = ["--target", "a", "--method", method, *flags]
-    args = make_parser(method).parse_args(argv)
+    args = make_parser(argv).parse_args(argv)
     return space_from_args(args, config_from_args(args))
 
 

@@ -1,0 +1,96 @@
+"""Which epoch's model is kept."""
+
+from typing import Any
+
+from dmg_tf.evaluation.evaluator import Evaluator
+from dmg_tf.evaluation.images import RunImages
+from dmg_tf.runs.predictions import OVERALL
+
+VALIDATION = "validation_"
+
+
+class Selection:
+    """Scores a model as it learns, and says which epoch is kept.
+
+    That is the one that does best on the sources' validation images under the
+    method's selection rule, as the mean over domains; the first of equals.
+    Paper: Sec. 7.5; the rule is the official code's. Methods whose spec selects
+    the last keep the model that is finished at the end.
+
+    Where the run tracks the target, its images are scored too, by the method's
+    default rule. That is written down and has no part in any choice.
+
+    Args:
+        model: A `DomainModel`.
+        images: The run's.
+
+    Attributes:
+        history: One dict an epoch: what `history.csv` holds.
+        final: The scores of the finished model, where that is what is kept.
+    """
+
+    def __init__(self, model, images: RunImages):
+        self.history: list[dict] = []
+        self.final: dict[str, float] = {}
+        self._last = model.spec.selects == "last"
+        self._rule = model.selection_rule
+        self._domains = images.data.source_domains
+        self._validation = images.validation()
+        self._evaluator = Evaluator(model, [self._rule])
+        self._target = None
+        if images.config.track_target:
+            self._target = images.target()
+            self._target_domain = images.data.target_domain
+            self._target_rule = model.prediction_rules[0]
+            self._target_evaluator = Evaluator(model, [self._target_rule])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the scores, in order."""
+        names = [f"{VALIDATION}{d}" for d in (*self._domains, OVERALL)]
+        if self._target is not None:
+            names.append(f"target_{self._target_rule}")
+        return tuple(names)
+
+    def scores(self) -> list[float]:
+        """Scores the model as it is: accuracies in the order of `columns`."""
+        accuracy = self._evaluator(self._validation).accuracy(self._domains)
+        scores = list(accuracy[self._rule].values())
+        if self._target is not None:
+            accuracy = self._target_evaluator(self._target).accuracy([OVERALL])
+            scores.append(accuracy[self._target_rule][OVERALL])
+        return scores
+
+    @property
+    def selected(self) -> dict | None:
+        """The row of the history whose model is kept."""
+        if not self.history:
+            return None
+        if self._last:
+            return self.history[-1]
+        return max(self.history, key=lambda row: row[f"{VALIDATION}{OVERALL}"])
+
+    def saves(self, row: dict) -> bool:
+        """Returns whether the model is kept as it is at the end of a row."""
+        return not self._last and self.selected is row
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what the results say of the choice."""
+        row = {**self.selected, **self.final}
+        summary = {
+            "selection": {
+                "rule": self._rule,
+                "epoch": row["epoch"],
+                "value": row[f"{VALIDATION}{OVERALL}"],
+            }
+        }
+        if self._target is not None:
+            summary["oracle"] = self._oracle()
+        return summary
+
+    def _oracle(self) -> dict[str, Any]:
+        """Says which epoch was the target's best."""
+        column = f"target_{self._target_rule}"
+        best = max(self.history, key=lambda row: row[column])
+        accuracy = dict.fromkeys((self._target_domain, OVERALL), best[column])
+        return {"epoch": best["epoch"], self._target_rule: accuracy}

@@ -1,0 +1,303 @@
+"""What a method asks for around its steps is done, resumed and kept."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from dmg_tf.config import RunConfig
+from dmg_tf.errors import UserError
+from dmg_tf.experiment import run_training
+from dmg_tf.registry import METHODS
+from dmg_tf.runs.folder import load_run_model
+from dmg_tf.runs.history import read_history
+from tests.devices.workers import last_weights
+from tests.training.toy_methods import NAMES
+
+EPOCHS = 3
+CLOCKS = ("seconds", "images_per_second")
+
+
+class Killed(BaseException):
+    """What a signal would do."""
+
+
+class Kill(keras.callbacks.Callback):
+    """Ends a run once an epoch is written."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Ends it."""
+        if epoch + 1 == self.after:
+            raise Killed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(with_stub):
+    """Registers the methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in NAMES.items():
+            patch.setitem(METHODS._paths, name, place)
+        yield
+
+
+@pytest.fixture(scope="module")
+def config(tiny_folder):
+    """Returns the settings of a short run."""
+
+    def make(method, output, **changes):
+        return RunConfig(
+            **{
+                "method": method,
+                "output": str(output),
+                "data": str(tiny_folder),
+                "target": "c",
+                "backbone": "stub",
+                "weights": "none",
+                "image_size": 32,
+                "batch_size": 15,
+                "epochs": EPOCHS,
+                "learning_rate": 0.01,
+                **changes,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """Returns the result of an unbroken run, trained once."""
+    results = {}
+
+    def train(method):
+        if method not in results:
+            output = tmp_path_factory.mktemp(method) / "run"
+            results[method] = run_training(config(method, output))
+        return results[method]
+
+    return train
+
+
+def without_clocks(folder):
+    rows = read_history(folder / "history.csv")
+    return [{k: v for k, v in r.items() if k not in CLOCKS} for r in rows]
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def kept(folder):
+    # By number, as Keras numbers the models of a process.
+    return dict(enumerate(load_run_model(folder).variables))
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_a_resumed_run_ends_as_an_unbroken_one(config, whole, tmp_path, method):
+    broken = tmp_path / "run"
+    with pytest.raises(Killed):
+        run_training(config(method, broken), callbacks=[Kill(2)])
+    assert len(without_clocks(broken)) == 2
+    assert not (broken / "results.json").exists()
+    result = run_training(config(method, broken), resume=True)
+    expected = whole(method)
+    assert_same(last_weights(broken), last_weights(expected.run_dir))
+    assert_same(kept(broken), kept(expected.run_dir))
+    assert without_clocks(broken) == without_clocks(expected.run_dir)
+    for part in ("selection", "in_domain", "out_of_domain"):
+        assert result.results[part] == expected.results[part]
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_the_kept_model_is_the_scored_one(whole, method):
+    result = whole(method)
+    loaded = load_run_model(result.run_dir)
+    images = np.random.default_rng(0).normal(size=(5, 32, 32, 3))
+    images = images.astype(np.float32)
+    np.testing.assert_allclose(
+        loaded.logits(images), result.model.logits(images), atol=1e-6
+    )
+    selected = result.results["selection"]
+    in_domain = result.results["in_domain"][selected["rule"]]
+    # A folder has no test images: both are of its validation images.
+    assert in_domain["overall"] == selected["value"]
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_two_devices(config, whole, tmp_path, method, capsys):
+    changes = {"strategy": "mirrored", "batch_size": 16}
+    result = run_training(config(method, tmp_path / "run", **changes))
+    said = capsys.readouterr().err
+    assert "2 devices share each batch of 16" in said
+    columns = read_history(tmp_path / "run/history.csv")[0].keys()
+    one = read_history(whole(method).run_dir / "history.csv")[0].keys()
+    assert columns == one
+    for variable in result.model.variables:
+        copies = result.model.distribute_strategy.experimental_local_results(
+            variable.value
+        )
+        for copy in copies[1:]:
+            np.testing.assert_array_equal(copies[0], copy, variable.path)
+
+
+def test_batches_by_domain_are_cut(whole, config, tmp_path, capsys):
+    run_training(config("spread", tmp_path / "run", epochs=1))
+    said = capsys.readouterr().err
+    # 15 is no multiple of two sources
+    assert "14 images a batch, 7 of each source" in said
+    assert "spread of the losses " in said and "worst " in said
+    result = whole("spread")
+    assert result.results["config"]["sampling"] == "balanced"
+    rows = without_clocks(result.run_dir)
+    for row in rows:
+        loss = row["cross_entropy"] + row["spread"]
+        assert row["loss"] == pytest.approx(loss, abs=1e-4)
+        assert row["worst"] > row["cross_entropy"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_each_group_has_an_optimizer(config, whole, tmp_path, precision):
+    result = whole("adversary")
+    if precision != "float32":
+        result = run_training(
+            config("adversary", tmp_path / "run", precision=precision)
+        )
+    main, apart = result.model.optimizers.values()
+    assert type(main) is type(apart)
+    scaled = isinstance(main, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+    if scaled:
+        main, apart = main.inner_optimizer, apart.inner_optimizer
+    steps = EPOCHS * 4
+    assert int(main.iterations) == int(apart.iterations) == steps
+    assert apart.rates == [10.0, 10.0] and set(main.rates) == {1.0}
+    assert apart.l2 == main.l2 == 1e-5
+    names = last_weights(result.run_dir)
+    assert any(name.startswith("optimizers/adversary/") for name in names)
+    if not scaled:
+        start = keras.initializers.GlorotUniform(0)((8, 2)).numpy()
+        moved = result.model.adversary.kernel.numpy() - start
+        assert np.abs(moved).min() > 1e-4
+
+
+def test_the_checkpoint_of_one_optimizer_has_no_more(whole):
+    names = last_weights(whole("ridge").run_dir)
+    assert not any(name.startswith("optimizers") for name in names)
+
+
+def test_a_closed_form_takes_no_step(config, tmp_path):
+    result = run_training(config("ridge", tmp_path / "run", epochs=0))
+    results = result.results
+    assert results["selection"]["epoch"] == 0
+    assert int(result.model.optimizer.iterations) == 0
+    # The images' colour is their class: fitted features tell it.
+    assert results["in_domain"]["pred_ens"]["overall"] > 0.8
+    (row,) = read_history(tmp_path / "run/history.csv")
+    assert row["epoch"] == 0
+    assert row["validation_overall"] == results["selection"]["value"]
+    assert (tmp_path / "run/report.html").exists()
+    # A longer run begins anew, as the one without steps left no checkpoint.
+    longer = config("ridge", tmp_path / "run", epochs=1)
+    assert run_training(longer, resume=True).results["selection"]["epoch"] == 1
+    with pytest.raises(UserError, match="--epochs must be at least 1, got 0"):
+        run_training(config("aggregate", tmp_path / "other", epochs=0))
+
+
+def test_the_fit_is_what_is_validated(whole):
+    """Else the last layer would have been trained since it was fitted."""
+    result = whole("ridge")
+    last = load_run_model(result.run_dir).task_network.stages[-1]
+    # Targets are -0.5 and 0.5 and sum up to 1 - C / 2 for each image.
+    sums = last.bias.numpy().sum() + 0 * last.kernel.numpy().sum(axis=1)
+    np.testing.assert_allclose(sums, 1 - 3 / 2, atol=1e-2)
+    np.testing.assert_allclose(last.kernel.numpy().sum(axis=1), 0, atol=1e-2)
+
+
+def test_the_sources_have_no_target(config, tmp_path, whole, monkeypatch):
+    from tests.training.toy_methods import Ridge
+
+    seen = []
+
+    def look(self, images):
+        for split in ("train", "validation"):
+            found = list(images.features(split))
+            hidden, labels, ids = (
+                np.concatenate(x) for x in zip(*found, strict=True)
+            )
+            assert hidden.shape == (len(labels), 8)
+            assert hidden.dtype == np.float32
+            assert set(ids) == {0, 1}
+            again = list(images.features(split))
+            np.testing.assert_array_equal(found[0][0], again[0][0])
+            seen.append(len(labels))
+        with pytest.raises(KeyError):
+            images.batches("out_of_domain")
+
+    monkeypatch.setattr(Ridge, "before_validation", look)
+    run_training(config("ridge", tmp_path / "run", epochs=0))
+    assert seen == [66, 6]
+
+
+def test_averages_are_scored_kept_and_finished(whole):
+    result = whole("averaged")
+    trained = last_weights(result.run_dir)
+    model = load_run_model(result.run_dir)
+    # Two of three epochs come after the first validation.
+    assert float(model.counted) == 2 * 4
+    for weight, average in zip(
+        model.network_weights(), model.averages(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, average)
+        same = [
+            np.array_equal(weight, value)
+            for name, value in trained.items()
+            if value.shape == weight.shape
+        ]
+        assert not all(same)
+    assert result.model.finished_on == 66
+    assert len(result.model.seen) == EPOCHS
+    assert result.results["selection"]["epoch"] == EPOCHS
+
+
+def test_a_method_that_selects_the_last_keeps_no_best(config, tmp_path):
+    with pytest.raises(Killed):
+        run_training(config("averaged", tmp_path / "run"), callbacks=[Kill(1)])
+    assert not (tmp_path / "run/model.keras").exists()
+
+
+def test_validations_so_far_are_told_again(config, tmp_path, whole):
+    with pytest.raises(Killed):
+        run_training(config("averaged", tmp_path / "run"), callbacks=[Kill(2)])
+    result = run_training(config("averaged", tmp_path / "run"), resume=True)
+    assert result.model.seen == whole("averaged").model.seen
+
+
+def test_progress_is_that_of_the_run(config, whole):
+    result = whole("ahead")
+    shares = [row["share"] for row in without_clocks(result.run_dir)]
+    # Of twelve steps: the mean of 0, 1, 2, 3, and so on.
+    assert shares == pytest.approx([1.5 / 12, 5.5 / 12, 9.5 / 12])
+    config = config("ahead", result.run_dir, epochs=EPOCHS + 1)
+    with pytest.raises(UserError, match="--epochs was 3, is 4"):
+        run_training(config, resume=True)
+
+
+def test_callbacks_see_the_scores(config, tmp_path):
+    class Collect(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+            rows.append(dict(logs))
+
+    rows = []
+    output = tmp_path / "run"
+    result = run_training(config("aggregate", output), callbacks=[Collect()])
+    assert rows == read_history(output / "history.csv") and len(rows) == 2
+    results = json.loads((output / "results.json").read_text())
+    assert results == result.results
