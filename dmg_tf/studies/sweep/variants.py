@@ -125,7 +125,9 @@ def methods_of(argv: Sequence[str]) -> list[str]:
     Raises:
         UserError: If one is unknown.
     """
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(
+        add_help=False, exit_on_error=False, allow_abbrev=False
+    )
     parser.add_argument("--methods", nargs="+", default=default_methods())
     try:
         texts = parser.parse_known_args(list(argv))[0].methods

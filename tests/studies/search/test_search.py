@@ -2,6 +2,7 @@
 
 import csv
 import gc
+import importlib.util
 import json
 import os
 import shlex
@@ -501,12 +502,25 @@ def test_mistakes_leave_nothing(tiny_folder, tmp_path, capsys, more, words):
     assert not (tmp_path / "s").exists()
 
 
-def test_bayesian_without_its_package(
-    tiny_folder, tmp_path, capsys, monkeypatch
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("keras_tuner", "a search needs keras-tuner"),
+        ("sklearn", "needs scikit-learn"),
+    ],
+)
+def test_without_its_packages(
+    package, words, tiny_folder, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name: None if name == package else find(name),
+    )
     argv = flags(tiny_folder, tmp_path / "s", "--tuner", "bayesian")
-    assert "needs scikit-learn" in error_of(capsys, argv)
+    line = error_of(capsys, argv)
+    assert words in line and 'pip install "dmg-tf[search]"' in line
+    assert not (tmp_path / "s").exists()
 
 
 def test_another_method_s_options_cannot_be_searched(
