@@ -34,7 +34,6 @@ def load(root, target, sources=None, seed=0):
         )
 
     return DomainData(
-        "flat",
         classes,
         sources,
         target,

@@ -14,7 +14,6 @@ from dmg_tf.data.check.images import (
     Trait,
 )
 from dmg_tf.data.check.problems import Problems
-from dmg_tf.data.images.bad_images import find_bad_images
 
 # Thresholds of what is worth a look; `check_problems` names them in words.
 SMALL_SIDE, LARGE_SIDE, LONGEST = 32, 4096, 4.0
@@ -46,6 +45,9 @@ def report_unreadable(
     problems: Problems,
 ) -> None:
     """Reports images that training can't decode, with training's reason."""
+    # TensorFlow is loaded where images are opened.
+    from dmg_tf.data.images.bad_images import find_bad_images
+
     names = [inventory.names[i] for i in np.flatnonzero(~facts.readable)]
     shown = names[: problems.max_examples]
     reasons = find_bad_images([os.path.join(root, name) for name in shown])

@@ -8,11 +8,16 @@ from typing import Any
 
 from dmg_tf.console.bar import Bar
 from dmg_tf.console.quiet import load_tensorflow
-
-# TensorFlow is loaded by the functions that need it: `--fast` does not.
 from dmg_tf.data import check_folder, detect_dataset
 from dmg_tf.data.check.classes import report_classes
+from dmg_tf.data.check.contents import (
+    looks,
+    report_copies,
+    report_looks,
+    report_unreadable,
+)
 from dmg_tf.data.check.folder import Inventory, report_others, scan_folder
+from dmg_tf.data.check.images import examine
 from dmg_tf.data.check.kinds import SEVERITIES
 from dmg_tf.data.check.lists import scan_lists
 from dmg_tf.data.check.problems import Problems
@@ -56,9 +61,9 @@ def check_dataset(
     else:
         inventory = scan_lists(root, layout, problems)
     report_classes(inventory, problems, complete=layout is None)
-    looks = {}
+    sizes_and_formats = {}
     if not fast:
-        looks = _open_all(root, inventory, problems)
+        sizes_and_formats = _open_all(root, inventory, problems)
     report_others(root, inventory, problems, fast)
     problem_rows = problems.as_json()
     return {
@@ -68,7 +73,7 @@ def check_dataset(
         "class_names": list(inventory.class_names),
         "splits": list(inventory.splits),
         **_counts(inventory),
-        "looks": looks,
+        "looks": sizes_and_formats,
         "problems": problem_rows,
         **{
             f"{severity}s": sum(p["severity"] == severity for p in problem_rows)
@@ -79,14 +84,6 @@ def check_dataset(
 
 def _open_all(root, inventory, problems) -> dict[str, Any]:
     load_tensorflow()
-    from dmg_tf.data.check.contents import (
-        looks,
-        report_copies,
-        report_looks,
-        report_unreadable,
-    )
-    from dmg_tf.data.check.images import examine
-
     with Bar("reading all images", len(inventory.names), "images") as bar:
         facts = examine(root, inventory.names, bar.advance)
     report_unreadable(root, inventory, facts, problems)

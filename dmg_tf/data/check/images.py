@@ -11,9 +11,6 @@ from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import PIL.Image
-import tensorflow as tf
-
-from dmg_tf.data.images.decoding import decode
 
 FORMATS = ("?", "JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "other")
 SUFFIX_FORMATS = {
@@ -97,13 +94,25 @@ def examine(
     Returns:
         What is in them. A file that can't be decoded is not an error here.
     """
+    # The check of folders and lists alone gets by without TensorFlow.
+    import tensorflow as tf
+
+    from dmg_tf.data.images.decoding import decode
+
     shape_of = tf.function(
         lambda contents: tf.shape(decode(contents)),
         input_signature=[tf.TensorSpec([], tf.string)],
     ).get_concrete_function()
 
+    def decoded_size(contents):
+        try:
+            height, width, _ = shape_of(tf.constant(contents)).numpy()
+        except (tf.errors.OpError, ValueError):
+            return None
+        return height, width
+
     def look(name):
-        return _look(os.path.join(root, name), shape_of)
+        return _look(os.path.join(root, name), decoded_size)
 
     facts = ImageFacts.empty(len(names))
     with ThreadPool(os.cpu_count()) as pool, warnings.catch_warnings():
@@ -125,7 +134,7 @@ def examine(
     return facts
 
 
-def _look(path, shape_of):
+def _look(path, decoded_size):
     try:
         with open(path, "rb") as file:
             contents = file.read()
@@ -140,11 +149,7 @@ def _look(path, shape_of):
             traits = _traits(image, contents)
     except Exception:  # noqa: S110  the decoder has the last word
         pass
-    try:
-        height, width, _ = shape_of(tf.constant(contents)).numpy()
-    except (tf.errors.OpError, ValueError):
-        return digest, None, kind, traits
-    return digest, (height, width), kind, traits
+    return digest, decoded_size(contents), kind, traits
 
 
 def _traits(image, contents: bytes) -> Trait:
