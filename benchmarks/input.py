@@ -61,7 +61,7 @@ def _stream(cache, paths, image_size, batch_size, folder):
     examples = Examples.make(paths, np.zeros(len(paths), np.int32), 0)
     images = make_cache(cache, image_size, folder)
     images.fill(paths)
-    spec = ImageSpec(image_size, IMAGENET_MEAN, IMAGENET_STD, "pacs")
+    spec = ImageSpec(image_size, IMAGENET_MEAN, IMAGENET_STD, "crop_and_jitter")
     return TrainingStream(
         examples, spec, batch_size, seed=0, images=images
     ).dataset()

@@ -50,10 +50,17 @@ def test_an_unknown_flag_is_told_first(capsys, argv, message, parse):
 
 
 def test_what_argparse_understands_is_left_to_it():
-    args = make_parser().parse_args(["--ep", "3", "--targ=a", "-0.5"])
+    args = make_parser().parse_args(["--epochs", "3", "--target=a", "-0.5"])
     assert args.epochs == 3 and args.target == "a" and args.names == ["-0.5"]
     args = make_parser().parse_args(["--target", "a", "--", "--epohs"])
     assert args.names == ["--epohs"]
+
+
+def test_the_beginning_of_a_flag_is_not_taken_for_it(capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["--target", "a", "--epoch", "3"])
+    line = capsys.readouterr().err
+    assert "unrecognized arguments: --epoch; did you mean --epochs?" in line
 
 
 def test_flags_of_parts_are_known(capsys):

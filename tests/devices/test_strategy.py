@@ -78,7 +78,7 @@ def assert_same_on_two_devices(data, *args, **kwargs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("augment", ["none", "pacs"])
+@pytest.mark.parametrize("augment", ["none", "crop_and_jitter"])
 def test_two_devices_train_alexnet_as_one(data, augment):
     assert_same_on_two_devices(data, augment, "dmg", "alexnet")
 
@@ -86,7 +86,7 @@ def test_two_devices_train_alexnet_as_one(data, augment):
 @pytest.mark.parametrize("method", ["dmg", "multi_headed"])
 def test_two_devices_train_as_one_with_sgd(data, small, method):
     assert_same_on_two_devices(
-        data, "pacs", method, small, optimizer="sgd", rate=0.01
+        data, "crop_and_jitter", method, small, optimizer="sgd", rate=0.01
     )
 
 

@@ -11,7 +11,7 @@ from dmg_tf.training.pictures import first_pictures
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
-@pytest.mark.parametrize("augment", ["pacs", "none"])
+@pytest.mark.parametrize("augment", ["crop_and_jitter", "none"])
 def test_they_are_what_training_sees(tiny_folder, augment):
     data = load(str(tiny_folder), "c", None, 0)
     spec = ImageSpec(32, MEAN, STD, augment)

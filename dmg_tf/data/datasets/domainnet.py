@@ -115,7 +115,7 @@ SPEC = DatasetSpec(
         "schedule": "inverse",
         "classifier_init": "normal",
     },
-    augment="domainnet",
+    augment="resize_and_crop",
     layout=LAYOUT,
     splits_in_words=(
         "Validation is 10 % of the training list where there is no list of "

@@ -111,7 +111,7 @@ class DatasetSpec:
     recognises: Callable[[pathlib.Path], bool] = _never
     fallback: bool = False
     built_in: bool = False
-    augment: str = "pacs"
+    augment: str = "crop_and_jitter"
     weights: str = "imagenet"
     layout: ListLayout | None = None
     splits_in_words: str = (

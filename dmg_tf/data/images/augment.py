@@ -66,7 +66,7 @@ class CropAndFlip(Plain):
         return resize(flip(image, numbers[CROP_NUMBERS]), self.size)
 
 
-class Pacs(CropAndFlip):
+class CropAndJitter(CropAndFlip):
     """The paper's augmentation for PACS (Sec. 7.5, official code).
 
     RandomResizedCrop(scale 0.8-1), horizontal flip, ColorJitter(0.4 each).
@@ -78,8 +78,8 @@ class Pacs(CropAndFlip):
         return color_jitter(image, numbers[CROP_NUMBERS + 1 :][:8])
 
 
-class DomainNet(Plain):
-    """The paper's augmentation for DomainNet.
+class ResizeAndCrop(Plain):
+    """The paper's augmentation for DomainNet (Sec. 7.5).
 
     Resize to 256 x 256 (for crops of 224; in proportion for other sizes),
     random crop, horizontal flip.
@@ -117,8 +117,8 @@ class RandAugmented(CropAndFlip):
 
 
 AUGMENTATIONS = {
-    "pacs": Pacs,
-    "domainnet": DomainNet,
+    "crop_and_jitter": CropAndJitter,
+    "resize_and_crop": ResizeAndCrop,
     "randaugment": RandAugmented,
     "none": Plain,
 }

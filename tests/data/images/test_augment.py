@@ -41,9 +41,9 @@ def test_domainnet_crops_a_part_of_the_resized_image():
     values[2] = 0.9  # not mirrored
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, 48:] = 255
-    left = augmented("domainnet", image, tf.constant(values), 56)
+    left = augmented("resize_and_crop", image, tf.constant(values), 56)
     values[:2] = 0.999
-    right = augmented("domainnet", image, tf.constant(values), 56)
+    right = augmented("resize_and_crop", image, tf.constant(values), 56)
     # of 64 pixels in a row the first or the last 56 are kept
     assert np.sum(left[0, :, 0] > 128) == 8
     assert np.sum(right[0, :, 0] > 128) == 16

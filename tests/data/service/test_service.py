@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.devices.workers import command
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_stub")]
-SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
+SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "crop_and_jitter")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from dmg_tf.errors import UserError
 from dmg_tf.evaluation.images import naming_bad_images
 from tests.data.streams.test_training import assert_equal_batches, batches
 
-SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
+SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "crop_and_jitter")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.data.streams.training import TrainingStream
 
-SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pacs")
+SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "crop_and_jitter")
 
 
 @pytest.fixture(scope="module")
