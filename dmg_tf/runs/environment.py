@@ -6,8 +6,6 @@ import pathlib
 import platform
 import subprocess
 
-import tensorflow as tf
-
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 
@@ -18,6 +16,8 @@ def describe(weights_file: str | None, weights_sha256: str | None) -> dict:
         weights_file: Path of the initial weights, or None.
         weights_sha256: Its SHA-256, or None.
     """
+    import tensorflow as tf
+
     return {
         "dmg_tf": importlib.import_module("dmg_tf").__version__,
         "commit": _commit(),
@@ -37,6 +37,8 @@ def describe(weights_file: str | None, weights_sha256: str | None) -> dict:
 
 
 def _model(device) -> str:
+    import tensorflow as tf
+
     details = tf.config.experimental.get_device_details(device)
     return details.get("device_name", "")
 
