@@ -21,9 +21,11 @@ class Learning:
     Attributes:
         total_steps: Steps of the whole run, for methods that ask for
             `progress`; set by whoever trains.
+        learns_domains: Whether a step needs the domain of each image.
     """
 
     total_steps: int | None = None
+    learns_domains = False
 
     def tracked(self) -> tuple[str, ...]:
         """Returns the names of the training metrics, in order."""
@@ -166,9 +168,17 @@ class Learning:
         return tf.minimum(done / float(self.total_steps), 1.0)
 
     def unpack(self, data):
-        """Returns (inputs as a dict, labels, weights or None) of a batch."""
+        """Returns (inputs as a dict, labels, weights or None) of a batch.
+
+        Raises:
+            UserError: If domain ids are missing that the method learns from.
+        """
         inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        return self.as_inputs(inputs), labels, weights
+        inputs = self.as_inputs(inputs)
+        # Within a call, Keras would add lines of its own to the error.
+        if self.learns_domains:
+            self.domain_ids_of(inputs)
+        return inputs, labels, weights
 
     def cross_entropy(self, labels, logits, weights=None):
         """Returns the mean loss of some images, a float32 scalar.
@@ -206,7 +216,8 @@ class Learning:
 
     def test_step(self, data):
         """Scores one batch by the default rule; returns running means."""
-        inputs, labels, weights = self.unpack(data)
+        inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        inputs = self.as_inputs(inputs)
         logits = tf.cast(self(inputs, training=False), tf.float32)
         values = {"loss": self.cross_entropy(labels, logits, weights)}
         return self._track(inputs, labels, logits, values, weights)

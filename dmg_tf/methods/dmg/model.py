@@ -48,6 +48,7 @@ class DMG(DomainModel):
     """
 
     spec = SPEC
+    learns_domains = True
     dropout = False
 
     def begins_at(self, network):

@@ -41,6 +41,7 @@ class MetaReg(DomainModel):
     """
 
     spec = SPEC
+    learns_domains = True
     # Step size of the inner steps and of the sources' own task networks.
     inner_learning_rate = 0.01
 

@@ -102,6 +102,7 @@ class MultiHeaded(DomainModel):
     """
 
     spec = SPEC
+    learns_domains = True
 
     def make_task_network(self, stages):
         """Returns the task network with heads in place of the classifier."""
