@@ -5,7 +5,7 @@ import pathlib
 import tensorflow as tf
 
 from dmg_tf.files import writing
-from dmg_tf.methods.base import MAIN
+from dmg_tf.methods.learning import MAIN
 
 
 class Checkpoint:

@@ -9,7 +9,8 @@ from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.devices.strategy import prepare_fit
 from dmg_tf.evaluation.images import RunImages
-from dmg_tf.methods.base import MAIN, DomainModel
+from dmg_tf.methods.base import DomainModel
+from dmg_tf.methods.learning import MAIN
 from dmg_tf.runs.folder import RunFolder
 from dmg_tf.training.length import Length
 from dmg_tf.training.optimizers import OPTIMIZERS
