@@ -8,6 +8,11 @@ arguments first, before TensorFlow is loaded; see `dmg_tf_command`.
 import importlib
 import sys
 
+from dmg_tf.devices import onednn
+
+# TensorFlow reads it once, when it is imported.
+onednn.turn_on()
+
 __version__ = "0.1.0"
 __all__ = ["DomainMask", "build_model", "run_training"]
 
