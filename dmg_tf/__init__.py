@@ -9,12 +9,17 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dmg_tf.devices import onednn
+
 if TYPE_CHECKING:  # what editors and type checkers see; see `__getattr__`
     from dmg_tf.config import RunConfig
     from dmg_tf.experiment import run_training
     from dmg_tf.methods.build import build_model
     from dmg_tf.methods.dmg.domain_mask import DomainMask
     from dmg_tf.predict.loaded import load
+
+# TensorFlow reads it once, when it is imported.
+onednn.turn_on()
 
 __version__ = "0.2.0"
 __all__ = ["DomainMask", "RunConfig", "build_model", "load", "run_training"]

@@ -6,6 +6,10 @@ import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# Before TensorFlow, as in the package's programs: it turns oneDNN on.
+import dmg_tf  # noqa: F401
+
+# isort: split
 import keras
 import numpy as np
 import PIL.Image

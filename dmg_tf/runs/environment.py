@@ -6,6 +6,8 @@ import pathlib
 import platform
 import subprocess
 
+from dmg_tf.devices import onednn
+
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 
@@ -28,6 +30,7 @@ def describe(weights_file: str | None, weights_sha256: str | None) -> dict:
             f"{device.name} {_model(device)}".strip()
             for device in tf.config.list_physical_devices()
         ],
+        "onednn": onednn.is_on(),
         "threads": {
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),

@@ -35,21 +35,25 @@ def small(with_stub):
     return "stub"
 
 
-def make(strategy, method, backbone, optimizer="adam", rate=1e-3):
+def make(
+    strategy, method, backbone, optimizer="adam", rate=1e-3, **optimizer_options
+):
     with strategy.scope():
         # A penalty or a decay that counts twice would show.
         options = {"siou_weight": 10.0} if method == "dmg" else {}
         model = build_model(
             method, backbone, 3, ("a", "b"), image_size=32, **options
         )
-        model.compile(optimizer=OPTIMIZERS[optimizer](rate, l2=1e-2))
+        model.compile(
+            optimizer=OPTIMIZERS[optimizer](rate, l2=1e-2, **optimizer_options)
+        )
         model.optimizer.build(model.trainable_variables)
     prepare_fit(model)
     return model
 
 
 def trained(name, data, augment, *args, **kwargs):
-    """Returns model and logs after some steps, and how far a mask moved."""
+    """Returns model, logs and how far each weight moved, after some steps."""
     devices = Devices(name)
     model = make(devices.strategy, *args, **kwargs)
     before = [w.numpy() for w in model.trainable_weights]
@@ -61,18 +65,31 @@ def trained(name, data, augment, *args, **kwargs):
         shuffle=False,
         verbose=0,
     ).history
+    moves = {}
     for weight, start in zip(model.trainable_weights, before, strict=True):
-        assert np.abs(weight.numpy() - start).max() > 1e-6, weight.path
-    return model, {name: values[0] for name, values in history.items()}
+        moves[weight.path] = np.abs(weight.numpy() - start).max()
+        assert moves[weight.path] > 1e-6, weight.path
+    return model, {name: values[0] for name, values in history.items()}, moves
 
 
 def assert_same_on_two_devices(data, *args, **kwargs):
-    one, one_logs = trained("one", data, *args, **kwargs)
-    two, two_logs = trained("mirrored", data, *args, **kwargs)
+    """Compares weights where their error is proportional to the gradients'.
+
+    float32 gradients, sums of up to 9216 products here, differ by some
+    sqrt(9216) * 2^-24 = 6e-6 of their size, whichever kernel computes them. In
+    proportion, that is 1e-4 of a weight's movement with a wide margin; what a
+    penalty or decay that counts twice adds is far more.
+    """
+    one, one_logs, moves = trained("one", data, *args, **kwargs)
+    two, two_logs, _ = trained("mirrored", data, *args, **kwargs)
     assert two.distribute_strategy.num_replicas_in_sync == 2
     for first, second in zip(one.weights, two.weights, strict=True):
         np.testing.assert_allclose(
-            first, second, rtol=0, atol=1e-5, err_msg=first.path
+            first,
+            second,
+            rtol=0,
+            atol=min(1e-5, 1e-4 * moves.get(first.path, 1)),
+            err_msg=first.path,
         )
     assert one_logs == pytest.approx(two_logs, rel=1e-4)
 
@@ -80,7 +97,14 @@ def assert_same_on_two_devices(data, *args, **kwargs):
 @pytest.mark.slow
 @pytest.mark.parametrize("augment", ["none", "crop_and_jitter"])
 def test_two_devices_train_alexnet_as_one(data, augment):
-    assert_same_on_two_devices(data, augment, "dmg", "alexnet")
+    """With an epsilon above the rounding of gradients.
+
+    Adam's own 1e-8 lies below it: where a gradient is nearly 0, as some are of
+    57 million, its rounding alone decides which way a whole step goes. With
+    this one a step of rate * m / (sqrt(v) + epsilon) follows such gradients in
+    proportion.
+    """
+    assert_same_on_two_devices(data, augment, "dmg", "alexnet", epsilon=1e-3)
 
 
 @pytest.mark.parametrize("method", ["dmg", "multi_headed"])
@@ -92,7 +116,7 @@ def test_two_devices_train_as_one_with_sgd(data, small, method):
 
 def test_devices_agree_on_what_metareg_learns(data, small):
     """Each has its own images; the regulariser is the mean of theirs."""
-    model, _ = trained("mirrored", data, "none", "metareg", small)
+    model, *_ = trained("mirrored", data, "none", "metareg", small)
     for weight in (*model.regularizer_weights, *model.domain_networks):
         first, second = model.distribute_strategy.experimental_local_results(
             weight.value
