@@ -121,7 +121,9 @@ def twentieths_around(values: Sequence[float]) -> tuple[float, float]:
     """Returns the narrowest range of whole 0.05s that holds all values."""
     low, high = min(values), max(values)
     low, high = math.floor(20 * low) / 20, math.ceil(20 * high) / 20
-    return (low, high) if high > low else (max(0.0, low - 0.05), high)
+    if high > low:
+        return low, high
+    return (low - 0.05, high) if low > 0 else (low, high + 0.05)
 
 
 def _wrapped(*parts) -> Markup:
