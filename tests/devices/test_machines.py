@@ -65,12 +65,13 @@ def test_each_worker_calls_the_hooks(
     said = finish(start_workers(command(tiny_folder, two, *flags)))
     assert [code for code, _, _ in said] == [0, 0], said[0][2] + said[1][2]
     assert train.main(command(tiny_folder, one, *flags)) == 0
-    assert_close(last_weights(one), last_weights(two), rtol=0, atol=1e-5)
+    # A ridge regression's weights are large, and so is their rounding.
+    assert_close(last_weights(one), last_weights(two), rtol=1e-4, atol=1e-5)
     selected = [
         load_run_model(folder).task_network.stages[-1].kernel
         for folder in (one, two)
     ]
-    np.testing.assert_allclose(*selected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(*selected, rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_chief_writes_and_talks(whole):

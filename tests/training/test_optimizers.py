@@ -33,7 +33,7 @@ def test_updates_match_the_formula(kind, make):
     start = rng.normal(size=(2, 7)).astype(np.float32)
     network = keras.Variable(start[0], name="kernel")
     mask = keras.Variable(start[1], name="mask_logits")
-    optimizer = make(0.01, l2=0.1, mask_rate_ratio=3.0)
+    optimizer = make(0.01, l2=0.1, rates=[1.0, 3.0])
     expected = [Numpy(kind, 0.01, 0.1), Numpy(kind, 0.03, 0.1)]
     values = start.astype(np.float64)
     for _ in range(5):
@@ -58,9 +58,20 @@ def test_epsilon_stands_where_pytorch_has_it():
 
 @pytest.mark.parametrize("make", [Adam, SGD])
 def test_config_round_trip(make):
-    optimizer = make(0.01, l2=0.1, mask_rate_ratio=3.0)
-    again = make.from_config(optimizer.get_config())
-    assert again.get_config() == optimizer.get_config()
+    optimizer = make(0.01, l2=0.1, rates=[1.0, 3.0])
+    config = optimizer.get_config()
+    assert config["rates"] == [1.0, 3.0]
+    assert make.from_config(config).get_config() == config
+    # Version 0.1 had one ratio, which the model makes rates of.
+    old = {**config, "rates": None, "mask_rate_ratio": 3.0}
+    assert make.from_config(old).rates is None
+
+
+@pytest.mark.parametrize("make", [Adam, SGD])
+def test_there_is_a_rate_for_each_variable(make):
+    variables = [keras.Variable(np.zeros(2, np.float32)) for _ in range(2)]
+    with pytest.raises(ValueError, match="as many as the 2 variables, got 1"):
+        make(0.01, rates=[3.0]).build(variables)
 
 
 def test_sgd_without_momentum():
