@@ -1,13 +1,8 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from dmg_tf.backbones.weights.loading import fetch_imagenet, sha256_of
-from tests.conftest import ROOT
 from tests.golden import compute
 from tests.golden.files import (
     assert_reproduced,
@@ -16,15 +11,17 @@ from tests.golden.files import (
     load,
     quantity_of,
     tolerance_of,
+    values_before_training,
 )
 from tests.golden.float64 import float64
 
 DMG_FILES = (
-    pytest.param("dmg_alexnet", marks=pytest.mark.slow),
+    "dmg_alexnet",
     "dmg_resnet18",
     "dmg_resnet18_three_layers",
-    pytest.param("dmg_resnet50", marks=pytest.mark.slow),
+    "dmg_resnet50",
 )
+SLOW = ("dmg_alexnet", "dmg_resnet50")
 
 
 def part(expected, start):
@@ -35,15 +32,21 @@ def part(expected, start):
 
 
 def test_every_file_has_a_test():
-    tested = [str(getattr(f, "values", [f])[0]) for f in DMG_FILES]
-    tested += ["efficientnet_lite0", "multihead_resnet18"]
+    tested = (*DMG_FILES, "efficientnet_lite0", "multihead_resnet18")
     assert sorted(tested) == golden_files()
 
 
 @pytest.mark.parametrize("name", golden_files())
 def test_every_key_has_a_tolerance(name):
     expected, _ = load(name)
-    assert {key for key in expected if tolerance_of(key, name) > 0.05} == set()
+    # A movement's is a share of the movement.
+    moved = {key for key in expected if key.startswith("final/")}
+    for key in expected:
+        limit = 0.2 if key in moved else 0.05
+        assert 0 < tolerance_of(key, name) <= limit, key
+        if key.startswith(("train/", "final/")):
+            exact = tolerance_of(key, name, float64=True)
+            assert exact < tolerance_of(key, name), key
 
 
 def test_the_comparison_fails_where_it_should():
@@ -58,27 +61,45 @@ def test_the_comparison_fails_where_it_should():
         with pytest.raises(AssertionError):
             assert_reproduced(changed, expected, "multihead_resnet18")
     with pytest.raises(ValueError, match="shape"):
-        errors_of({key: expected[key][:1]}, expected)
+        errors_of({key: expected[key][:1]}, expected, "multihead_resnet18")
     with pytest.raises(KeyError, match="no tolerance"):
         quantity_of("other/key")
+
+
+@pytest.mark.parametrize("name", ["dmg_alexnet", "dmg_resnet50"])
+@pytest.mark.parametrize("far", [0.7, 1.3])
+def test_a_training_that_moves_too_little_or_too_far_fails(name, far):
+    expected, _ = load(name)
+    for key, before in values_before_training(name).items():
+        moved = before + far * (expected[key] - before)
+        with pytest.raises(AssertionError):
+            assert_reproduced({key: moved}, {key: expected[key]}, name)
 
 
 # === Domain-specific masks ===
 
 
-@pytest.mark.parametrize("name", DMG_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in DMG_FILES
+    ],
+)
 def test_dmg(name):
     expected, meta = load(name)
     assert_reproduced(compute.dmg(meta), expected, name)
 
 
 @pytest.mark.slow
-def test_dmg_training_in_float64():
-    expected, meta = load("dmg_resnet18_three_layers")
+@pytest.mark.parametrize("name", DMG_FILES)
+def test_dmg_training_in_float64(name):
+    """Exactly, on every processor; see `FLOAT64`."""
+    expected, meta = load(name)
     with float64():
         found = compute.dmg_training(compute.dmg_model(meta), meta)
     expected = part(expected, "train/") | part(expected, "final/")
-    assert_reproduced(found, expected, "float64")
+    assert_reproduced(found, expected, name, float64=True)
 
 
 @pytest.fixture
@@ -94,7 +115,7 @@ def test_dmg_predictions_in_bfloat16(bfloat16):
     found = compute.dmg_predictions(compute.dmg_model(meta), meta)
     expected = part(expected, "eval/")
     assert sorted(found) == sorted(expected)
-    errors = errors_of(found, expected)
+    errors = errors_of(found, expected, "dmg_resnet18")
     # bfloat16 rounds by up to 4e-3, at each of 18 layers. Reached: 1.1e-2.
     assert max(errors.values()) < 3e-2
     # As close as float32, it would not have been in use.
@@ -107,7 +128,7 @@ def test_dmg_training_in_bfloat16(bfloat16):
     found = compute.dmg_training(compute.dmg_model(meta), meta)
     expected = part(expected, "train/") | part(expected, "final/")
     assert sorted(found) == sorted(expected)
-    errors = errors_of(found, expected)
+    errors = errors_of(found, expected, "dmg_resnet18")
 
     def of(word):
         return [value for key, value in errors.items() if word in key]
@@ -116,7 +137,8 @@ def test_dmg_training_in_bfloat16(bfloat16):
     assert max(of("/cross_entropy") + of("/loss")) < 5e-3  # 1.8e-3
     # Masks and what is made of them alone stay float32.
     assert max(of("/overlap")) < 1e-5  # 8.2e-7
-    assert max(of("final/mask")) < 1e-3  # 2.4e-4
+    # Of their movement, which follows the gradients' signs.
+    assert max(of("final/mask")) < 0.3  # 0.14
     # Single ones are further off, where rounding flips ReLUs.
     assert np.median(of("train/0/grad")) < 2e-2  # 6.3e-3
 
@@ -167,16 +189,3 @@ def test_efficientnet_on_images(efficientnet, pacs):
         for name in meta["images"]
     }
     assert top == meta["top1"]
-
-
-def test_resnet18_without_onednn_needs_no_allowance():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.golden.plain_kernels"],
-        cwd=ROOT,
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith(" 0 too far off\n")
