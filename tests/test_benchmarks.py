@@ -7,9 +7,12 @@ import time
 
 import pytest
 
+import benchmarks.models
 from benchmarks import evaluation, side_by_side, startup, train_step
 from benchmarks import input as input_benchmark
 from benchmarks.side_by_side import Variant, compare, ratio
+from dmg_tf.methods.base import DomainModel
+from dmg_tf.registry import METHODS
 from tests.conftest import ROOT
 
 SMALL = {"backbone": "resnet18", "image_size": 32, "batch_size": 6}
@@ -42,21 +45,84 @@ def test_ratios_are_medians_of_pairs():
     assert ratio(found, "a", "b") == "2.00"
 
 
-@pytest.mark.parametrize("name", ["plain", "torch"])
-def test_other_frameworks_steps(name):
-    if name == "torch":
-        pytest.importorskip("torchvision", reason="PyTorch is not installed")
-    assert train_step.worker(name, **SMALL)() > 0
+@pytest.fixture
+def made(monkeypatch):
+    """The models that a benchmark makes, with what they were asked for."""
+    models = []
+
+    def spy(name):
+        make = getattr(benchmarks.models, name)
+
+        def spied(*args):
+            model = make(*args)
+            models.append((args, model))
+            return model
+
+        monkeypatch.setattr(benchmarks.models, name, spied)
+
+    spy("ours")
+    spy("plain_keras")
+    return models
 
 
-def test_the_step_within_fit():
+def test_a_plain_step_is_one_of_keras(made):
+    step = train_step.worker("plain", **SMALL)
+    ((args, model),) = made
+    assert args == ("resnet18", 32)
+    assert not isinstance(model, DomainModel)
+    batches, take_step = [], model.train_step
+
+    def spied(data):
+        batches.append(data[0].shape)
+        return take_step(data)
+
+    model.train_step = spied
+    model.make_train_function(force=True)
+    step()
+    assert int(model.optimizer.iterations) == 1
+    assert batches and all(shape == (6, 32, 32, 3) for shape in batches)
+
+
+def test_a_step_of_torch():
+    pytest.importorskip("torchvision", reason="PyTorch is not installed")
+    assert 0 < train_step.worker("torch", **SMALL)() < 60
+
+
+def test_the_step_within_fit(made):
     step = train_step.worker("dmg", **SMALL, fit=True)
-    assert step() > 0 and step() > 0
+    ((args, model),) = made
+    assert args == ("dmg", "resnet18", 32, "float32")
+    for calls in (1, 2):
+        step()
+        taken = calls * train_step.STEPS_OF_FIT
+        assert int(model.optimizer.iterations) == taken
 
 
-@pytest.mark.parametrize("rule", ["pred_ens", "mask by mask"])
-def test_prediction(rule):
-    assert evaluation.worker(rule, **SMALL)() > 0
+@pytest.mark.parametrize(
+    "rule,asked",
+    [
+        ("pred_ens", [["pred_ens"]]),
+        ("mask by mask", [[f"mask/{d}"] for d in benchmarks.models.DOMAINS]),
+        ("plain", [["pred_ens"]]),
+    ],
+)
+def test_prediction(made, rule, asked, monkeypatch):
+    rules = []
+    for model_class in (DomainModel, METHODS["dmg"].load()):
+        by_rule = model_class.logits_by_rule
+
+        def spied(self, images, names, domain_ids=None, by_rule=by_rule):
+            rules.append(list(names))
+            return by_rule(self, images, names, domain_ids)
+
+        monkeypatch.setattr(model_class, "logits_by_rule", spied)
+    measure = evaluation.worker(rule, **SMALL)
+    ((args, _),) = made
+    assert args[0] == ("aggregate" if rule == "plain" else "dmg")
+    assert args[1:] == ("resnet18", 32)
+    del rules[:]  # those of building the model
+    measure()
+    assert rules == asked  # traced once each
 
 
 @pytest.mark.parametrize("cache", ["none", "memory", "disk"])
