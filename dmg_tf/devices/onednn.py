@@ -25,8 +25,8 @@ def turn_on() -> None:
     elif not is_on():
         warnings.warn(
             "TensorFlow was imported before dmg_tf and runs without oneDNN, "
-            "which makes training slower; import dmg_tf first, or set "
-            f"{VARIABLE}=1 (0 keeps it off, without this warning)",
+            "so that a step takes several times as long; import dmg_tf first, "
+            f"or set {VARIABLE}=1 (0 keeps it off, without this warning)",
             stacklevel=3,
         )
 
