@@ -13,7 +13,7 @@ from dmg_tf.training.callbacks import StopOnBadLoss, Timer
 from dmg_tf.training.keeper import EpochKeeper
 from dmg_tf.training.progress import ProgressCallback, print_plan
 from dmg_tf.training.selection import Selection
-from dmg_tf.training.setup import set_up
+from dmg_tf.training.setup import Setup, set_up
 
 
 def train(
@@ -39,38 +39,37 @@ def train(
         UserError: If the loss diverges, or an image can't be read.
     """
     setup = set_up(model, images, folder, devices)
-    stream, length = setup.stream, setup.length
-    timer = Timer(stream.batch_size)
+    length = setup.length
+    timer = Timer(setup.stream.batch_size)
     keeper = EpochKeeper(setup, timer)
     done = keeper.restore()
     devices.check_same_epoch(done, folder.path)
     print_plan(setup, done)
-    steps_done = done * length.period
     with (
-        Bar("training", length.steps, "steps", steps_done) as bar,
-        images.naming_bad(stream),
+        Bar("training", length.steps, "steps", done * length.period) as bar,
+        images.naming_bad(setup.stream),
     ):
         progress = ProgressCallback(bar, length, model.spec.metrics)
         keeper.on_row = lambda row: progress.show(
             row, best=keeper.selection.saves(row)
         )
         if done < length.periods:
-            model.fit(
-                devices.dataset(stream, steps_done),
-                epochs=length.periods,
-                initial_epoch=done,
-                steps_per_epoch=length.period,
-                shuffle=False,  # the stream is shuffled
-                callbacks=[
-                    StopOnBadLoss(),
-                    timer,
-                    keeper,
-                    *callbacks,
-                    progress,
-                ],
-                verbose=0,
-            )
+            watching = [StopOnBadLoss(), timer, keeper, *callbacks, progress]
+            _fit(setup, done, watching)
         elif not done:
             keeper.keep_untrained()
         keeper.finish()
     return keeper.selection
+
+
+def _fit(setup: Setup, done: int, callbacks) -> None:
+    length = setup.length
+    setup.model.fit(
+        setup.devices.dataset(setup.stream, done * length.period),
+        epochs=length.periods,
+        initial_epoch=done,
+        steps_per_epoch=length.period,
+        shuffle=False,  # the stream is shuffled
+        callbacks=callbacks,
+        verbose=0,
+    )
