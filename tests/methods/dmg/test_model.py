@@ -102,9 +102,17 @@ def test_penalties_follow_the_settings():
 
 def test_overlap_penalty_alone_separates_the_masks():
     model = build_model(
-        "dmg", "resnet18", 3, DOMAINS, siou_weight=100.0, image_size=32
+        "dmg",
+        "resnet18",
+        3,
+        DOMAINS,
+        siou_weight=100.0,
+        mask_learning_rate=0.2,
+        image_size=32,
     )
-    model.compile(optimizer=Adam(1e-3, mask_rate_ratio=200.0))
+    rates = [model.rate_of(v, 1e-3) for v in model.trainable_variables]
+    assert sorted(set(rates)) == [1.0, 200.0]
+    model.compile(optimizer=Adam(1e-3, rates=rates))
     inputs, labels = random_batch()
     data = tf.data.Dataset.from_tensors((inputs, labels)).repeat(30)
     history = model.fit(data, epochs=2, verbose=0, shuffle=False).history
@@ -127,5 +135,5 @@ def test_training_draws_by_the_images_own_domain(model):
 
 
 def test_siou_reduction_is_checked():
-    with pytest.raises(ValueError, match="'max'"):
+    with pytest.raises(UserError, match="'max'"):
         build_model("dmg", "resnet18", 3, DOMAINS, siou_reduction="max")
