@@ -13,9 +13,10 @@ import dmg_tf.backbones
 import dmg_tf.data.datasets
 import dmg_tf.methods
 from dmg_tf.commands.train import make_parser
-from dmg_tf.config import RunConfig, config_from_args, method_of
+from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
 from dmg_tf.errors import UserError
+from dmg_tf.flags import config_from_args, method_of
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from tests.conftest import ROOT

@@ -8,8 +8,8 @@ import shlex
 import pytest
 
 from dmg_tf.commands.main import COMMANDS
-from dmg_tf.config import config_from_args
 from dmg_tf.errors import UserError
+from dmg_tf.flags import config_from_args
 from tests.conftest import ROOT
 
 PAGES = sorted(

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.backbones.weights.loading import read_state_dict
-from dmg_tf.evaluation.evaluator import mask_iou
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.training.optimizers import Adam
@@ -91,7 +90,7 @@ def dmg_mask_values(model):
         probs = mask.mask_probs
         found[f"overlap_penalty/{site}"] = siou_penalty(probs)
         found[f"sparsity_penalty/{site}"] = sparsity_penalty(probs)
-    for site, pairs in mask_iou(model).items():
+    for site, pairs in model.measures()["mask_iou"].items():
         for pair, value in pairs.items():
             pair = "overall" if pair == "mean" else pair.replace("|", ", ")
             found[f"iou/{site}/{pair} IoU-Ov"] = value

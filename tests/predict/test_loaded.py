@@ -9,7 +9,7 @@ import dmg_tf
 from dmg_tf.errors import UserError
 from dmg_tf.export.run import export_run
 from dmg_tf.methods.base import DomainModel
-from dmg_tf.predict.files import predict_table
+from dmg_tf.predict.files import predict_files
 from dmg_tf.predict.inputs import collect_paths
 from tests.export.helpers import (
     CLASSES,
@@ -111,7 +111,7 @@ def test_files_are_predicted_as_their_pixels(run_dir, pictures):
 def test_it_says_what_the_command_line_says(run_dir, pictures, tmp_path):
     found = dmg_tf.load(run_dir, "mask/b").predict(pictures)
     table = tmp_path / "out.csv"
-    predict_table(
+    predict_files(
         str(run_dir),
         collect_paths([str(pictures)]),
         str(table),
