@@ -113,11 +113,11 @@ class Trainer:
             self.draws[site] = tf.Variable(tf.zeros(shape))
             mask.draw = lambda probs, site=site: self.draws[site] * 1.0
         self._seen = {}
-        track, apply = model._track, model.optimizer.apply_gradients
+        track, apply = model.track, model.optimizer.apply_gradients
 
-        def see_logits(labels, logits, **values):
-            self._seen["logits"] = logits
-            return track(labels, logits, **values)
+        def see_logits(inputs, labels, step, weights=None):
+            self._seen["logits"] = step.logits
+            return track(inputs, labels, step, weights=weights)
 
         def see_gradients(pairs):
             pairs = list(pairs)
@@ -125,7 +125,7 @@ class Trainer:
             self._seen["variables"] = [variable for _, variable in pairs]
             return apply(pairs)
 
-        model._track = see_logits
+        model.track = see_logits
         model.optimizer.apply_gradients = see_gradients
 
         @tf.function

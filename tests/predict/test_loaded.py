@@ -8,7 +8,6 @@ import tensorflow as tf
 import dmg_tf
 from dmg_tf.errors import UserError
 from dmg_tf.export.run import export_run
-from dmg_tf.methods.base import DomainModel
 from dmg_tf.predict.files import predict_files
 from dmg_tf.predict.inputs import collect_paths
 from tests.export.helpers import (
@@ -134,18 +133,13 @@ def test_a_rule(model, run_dir):
     )
 
 
-def test_class_names_of_the_model_come_first(run_dir, monkeypatch):
-    names = ["1", "2", "3", "4", "5"]
-    monkeypatch.setattr(DomainModel, "class_names", names, raising=False)
-    assert dmg_tf.load(run_dir).class_names == tuple(names)
+def test_class_names_of_the_model_come_first(with_stub, tmp_path):
+    names = ("1", "2", "3", "4", "5")
+    model = make("aggregate", "stub", class_names=names)
+    folder = write_run(model, tmp_path / "named")
+    assert dmg_tf.load(folder).class_names == names
 
 
-with_features = pytest.mark.skipif(
-    not hasattr(DomainModel, "embed"), reason="models compute no features yet"
-)
-
-
-@with_features
 def test_features_are_what_the_last_layer_reads(run_dir, pictures):
     loaded = dmg_tf.load(run_dir)
     found = loaded.embed(some_images(5))
@@ -154,7 +148,6 @@ def test_features_are_what_the_last_layer_reads(run_dir, pictures):
     np.testing.assert_allclose(loaded.embed(pictures, 2), found, atol=1e-5)
 
 
-@with_features
 def test_features_feed_the_classifier(tmp_path):
     model = make("aggregate", "stub")
     loaded = dmg_tf.load(write_run(model, tmp_path / "run"))
