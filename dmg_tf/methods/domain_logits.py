@@ -50,23 +50,3 @@ def by_rule(
         else:
             found[rule.name] = tf.reduce_mean(per_domain, axis=1)
     return found
-
-
-def domain_means(values, domain_ids, num_domains: int):
-    """Averages over the images of each domain.
-
-    Args:
-        values: float [B, ...].
-        domain_ids: int [B].
-        num_domains: Number of domains D.
-
-    Returns:
-        float [D, ...]; zeros for a domain without images, never NaN.
-    """
-    domain_ids = tf.cast(domain_ids, tf.int32)
-    sums = tf.math.unsorted_segment_sum(values, domain_ids, num_domains)
-    counts = tf.math.unsorted_segment_sum(
-        tf.ones_like(domain_ids, values.dtype), domain_ids, num_domains
-    )
-    shape = [num_domains] + [1] * (len(values.shape) - 1)
-    return tf.math.divide_no_nan(sums, tf.reshape(counts, shape))
