@@ -168,7 +168,8 @@ def test_no_path_of_this_machine_travels_along(saved):
 
 ALONE = """
 import json, sys
-sys.modules["dmg_tf"] = sys.modules["keras"] = None  # whoever imports them fails
+# Whoever imports them fails.
+sys.modules["dmg_tf"] = sys.modules["keras"] = None
 import numpy as np
 import tensorflow as tf
 loaded = tf.saved_model.load(sys.argv[1])

@@ -31,9 +31,9 @@ class MetaReg(DomainModel):
     the task network is the last layer, as each source keeps one of its own.
 
     Weights, besides the network's, none of them trained by the optimiser:
-        regularizer_weights: φ, float32, a variable as each parameter of the
+        regularizer_weights: φ, a variable as each parameter of the
             task network; from zero.
-        domain_networks: float32 [D, ...], likewise, a parameter a source; from
+        domain_networks: [D, ...], likewise, a parameter a source; from
             the task network's own.
 
     Randomness:
@@ -57,7 +57,7 @@ class MetaReg(DomainModel):
         super().build(input_shape)
         self.regularizer_weights, self.domain_networks = [], []
         # Each replica has its own images; they agree on the mean.
-        shared = {"trainable": False, "aggregation": "mean", "dtype": "float32"}
+        shared = {"trainable": False, "aggregation": "mean"}
         for index, weight in enumerate(self.task_network.trainable_variables):
             self.regularizer_weights.append(
                 self.add_weight(
@@ -214,9 +214,10 @@ def regularizer(weights, parameters):
         weights: φ, a list of tensors.
         parameters: θ, of the same shapes.
     """
-    return tf.add_n(
+    total = tf.add_n(
         [
             tf.reduce_sum(weight * tf.abs(parameter))
             for weight, parameter in zip(weights, parameters, strict=True)
         ]
     )
+    return tf.cast(total, tf.float32)
