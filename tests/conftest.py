@@ -44,6 +44,16 @@ def seeded():
     keras.utils.set_random_seed(1234)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forgotten():
+    """Gives back the memory of a module's models, 13 GB in all otherwise."""
+    # Devices are split before anything of the package starts TensorFlow.
+    from dmg_tf.studies.search.memory import forgotten_after
+
+    with forgotten_after():
+        yield
+
+
 @pytest.fixture(scope="session")
 def pacs():
     """The real benchmark's folder."""

@@ -9,10 +9,13 @@ from dmg_tf.backbones.blocks import (
     uniform_by_fan_in,
 )
 from dmg_tf.backbones.spec import BackboneSpec
+from dmg_tf.layers.batch_norm import FusedBatchNorm
 
 # Where the registry finds the stub.
 STUB = "tests.stubs:STUB_SPEC"
 STUB_SPEC = BackboneSpec(title="stub", make="tests.stubs:stub")
+NORMED = "tests.stubs:NORMED_SPEC"
+NORMED_SPEC = BackboneSpec(title="normed stub", make="tests.stubs:normed_stub")
 
 
 def stub(spec):
@@ -20,6 +23,15 @@ def stub(spec):
 
     There is no batch normalisation; first weights depend on the seed alone.
     """
+    return _stub(spec, normed=False)
+
+
+def normed_stub(spec):
+    """The same with batch normalisation behind each convolution."""
+    return _stub(spec, normed=True)
+
+
+def _stub(spec, normed):
     stages, width = [], 3
     for name in ("stem", "body"):
         inputs = keras.Input((None, None, width))
@@ -31,6 +43,8 @@ def stub(spec):
             kernel_initializer=uniform_by_fan_in(name, spec.seed),
             name=f"{name}.conv",
         )(inputs)
+        if normed:
+            x = FusedBatchNorm(name=f"{name}.norm")(x)
         x = keras.layers.ReLU()(x)
         if name == "body":
             x = keras.layers.GlobalAveragePooling2D()(x)

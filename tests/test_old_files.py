@@ -88,22 +88,25 @@ def extra(method):
 def runs(old, tiny_folder, tmp_path_factory):
     """Run folders of each method: after 2 epochs, and after 3."""
     root = tmp_path_factory.mktemp("runs")
-    module = "tests.training.workers"
-    for method in METHODS:
-        processes = [
-            start(
-                old,
-                module,
-                flags(
-                    tiny_folder,
-                    root / f"{method}-{epochs}",
-                    *("--method", method, "--epochs", str(epochs)),
-                    *extra(method),
-                ),
+    (old / "tests" / "old_runs.py").write_text(
+        "import json, sys\n"
+        "import train\n"
+        "from dmg_tf.registry import BACKBONES\n"
+        "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
+        "sys.exit(max(train.main(argv) for argv in json.loads(sys.argv[1])))\n"
+    )
+    processes = []
+    for epochs in ("2", "3"):
+        runs = [
+            flags(
+                tiny_folder,
+                root / f"{method}-{epochs}",
+                *("--method", method, "--epochs", epochs, *extra(method)),
             )
-            for epochs in (2, 3)
+            for method in METHODS
         ]
-        finish(*processes)
+        processes.append(start(old, "tests.old_runs", [json.dumps(runs)]))
+    finish(*processes)
     return root
 
 
@@ -131,33 +134,41 @@ def test_config_is_read(runs, method):
         assert other.options.mask_sites == ("body",)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_model_predicts_as_it_did(runs, old, method, tmp_path):
-    folder = runs / f"{method}-3"
-    code = (
-        "import sys, numpy as np, keras, dmg_tf\n"
-        "from dmg_tf.registry import BACKBONES\n"
-        "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
-        "model = keras.models.load_model(sys.argv[1])\n"
-        "images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))\n"
-        "ids = np.array([0, 1, 1, 0], np.int32)\n"
-        "rules = [*model.prediction_rules, model.selection_rule]\n"
-        "found = {r.replace('/', ':'): model.logits(images, r, ids).numpy()"
-        " for r in rules}\n"
-        "np.savez(sys.argv[2], **found)"
-    )
-    path = tmp_path / "old.npz"
+PREDICT = """
+import sys, numpy as np, keras, dmg_tf
+from dmg_tf.registry import BACKBONES
+BACKBONES._places['stub'] = 'tests.stubs:stub'
+images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
+ids = np.array([0, 1, 1, 0], np.int32)
+for folder in sys.argv[1:]:
+    model = keras.models.load_model(folder + '/model.keras')
+    rules = [*model.prediction_rules, model.selection_rule]
+    np.savez(folder + '-predicted.npz', **{
+        r.replace('/', ':'): model.logits(images, r, ids).numpy() for r in rules
+    })
+"""
+
+
+@pytest.fixture(scope="module")
+def predicted(runs, old):
+    """Predictions of the old version, beside the run folders."""
     subprocess.run(
-        [sys.executable, "-c", code, folder / "model.keras", path],
+        [sys.executable, "-c", PREDICT, *(runs / f"{m}-3" for m in METHODS)],
         cwd=old,
         env={**os.environ, "PYTHONPATH": str(old)},
         check=True,
         capture_output=True,
     )
+    return runs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_model_predicts_as_it_did(predicted, method):
+    folder = predicted / f"{method}-3"
     model = load_run_model(folder)
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
     ids = np.array([0, 1, 1, 0], np.int32)
-    with np.load(path) as expected:
+    with np.load(f"{folder}-predicted.npz") as expected:
         rules = {name.replace(":", "/") for name in expected}
         assert rules == {rule.name for rule in model.rules()}
         for rule in rules:

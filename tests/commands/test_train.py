@@ -17,6 +17,8 @@ from dmg_tf.commands import evaluate, train
 from tests.commands.programs import RUN_FILES, answer_of
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("with_stub")
+STUB = ["--backbone", "stub"]
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "16"]
 
 
@@ -220,7 +222,6 @@ def test_evaluate_on_other_data(finished, own_folder, capsys):
     assert printed["counts"]["out_of_domain"] == {"c": 12}
 
 
-@pytest.mark.slow
 def test_aggregate_and_other_settings(tiny_folder, tmp_path, capsys):
     argv = small(
         tiny_folder,
@@ -228,6 +229,7 @@ def test_aggregate_and_other_settings(tiny_folder, tmp_path, capsys):
         *("--method", "aggregate", "--optimizer", "sgd", "--augment", "none"),
         *("--sampling", "balanced", "--schedule", "inverse"),
         *("--precision", "mixed_bfloat16"),
+        *STUB,
     )
     assert train.main(argv) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -337,7 +339,7 @@ def test_damaged_image_is_named(own_folder, tmp_path, capsys):
 
 def test_damaged_target_image_is_named(own_folder, tmp_path, capsys):
     damage(own_folder, "c/z/7.png")
-    line = error_of(capsys, small(own_folder, tmp_path / "run"))
+    line = error_of(capsys, small(own_folder, tmp_path / "run", *STUB))
     assert "c/z/7.png" in line
     # training was done and is kept
     assert (tmp_path / "run" / "model.keras").exists()
@@ -346,7 +348,8 @@ def test_damaged_target_image_is_named(own_folder, tmp_path, capsys):
 
 def test_damaged_images_can_be_skipped(own_folder, tmp_path, capsys):
     damage(own_folder, "a/x/3.png", "c/z/7.png")
-    argv = small(own_folder, tmp_path / "run", "--on-bad-image", "skip")
+    skip = ["--on-bad-image", "skip"]
+    argv = small(own_folder, tmp_path / "run", *skip, *STUB)
     assert train.main(argv) == 0
     assert "2 unreadable images are left out" in capsys.readouterr().err
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -375,7 +378,7 @@ def test_loss_that_is_not_finite(tiny_folder, tmp_path, capsys, monkeypatch):
         return model
 
     monkeypatch.setattr(run_module, "make_model", broken)
-    line = error_of(capsys, small(tiny_folder, tmp_path / "run"))
+    line = error_of(capsys, small(tiny_folder, tmp_path / "run", *STUB))
     # 66 images at 16 a step are 4 steps an epoch; step 6 was the bad one
     assert "the loss is nan at step 8" in line
     assert tf.train.latest_checkpoint(str(tmp_path / "run/checkpoint"))

@@ -148,8 +148,14 @@ class Trainer:
         return logs, logits, pairs
 
 
-def dmg_training(model, meta):
-    """Returns the values of `train/` and `final/`; trains the model."""
+def dmg_training(model, meta, steps=None):
+    """Returns the values of `train/` and `final/`; trains the model.
+
+    Args:
+        model: The model, with the file's weights.
+        meta: Settings of the file.
+        steps: How many to take; None for all. With fewer there is no `final/`.
+    """
     optimizer = Adam(meta["learning_rate"], l2=meta["weight_decay"])
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trainable_variables)
@@ -160,7 +166,7 @@ def dmg_training(model, meta):
     sites = {id(m.mask_logits): s for s, m in model.domain_masks.items()}
     trainer = Trainer(model, meta)
     found = {}
-    for number in range(meta["steps"]):
+    for number in range(steps or meta["steps"]):
         logs, logits, gradients = trainer.step(number)
         found[f"train/{number}/logits"] = logits
         found[f"train/{number}/cross_entropy"] = logs["cross_entropy"]
@@ -176,6 +182,8 @@ def dmg_training(model, meta):
             else:
                 name = entry_names[id(variable)]
                 found[f"train/0/gradnorm/{name}"] = tf.norm(gradient)
+    if steps is not None:
+        return found
     for site, mask in model.domain_masks.items():
         rows = mask.mask_logits.numpy()
         for domain, row in zip(meta["domains"], rows, strict=True):
