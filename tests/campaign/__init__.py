@@ -1,0 +1,1 @@
+"""Attacks on runs, files and images, bounded and by seed; prints counts."""
