@@ -29,6 +29,7 @@ def predict_files(
     prediction_rule: str | None = None,
     batch_size: int = BATCH_SIZE,
     top_k: int = 1,
+    trust: bool = False,
 ) -> str:
     """Predicts images and writes a row for each.
 
@@ -42,6 +43,7 @@ def predict_files(
         prediction_rule: See `load_predictor`.
         batch_size: Images a step.
         top_k: Number of classes in a row.
+        trust: See `load_predictor`.
 
     Returns:
         A line on what was done.
@@ -57,7 +59,7 @@ def predict_files(
     in_sight = csv_file is None and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(open_table(csv_file))
-        predictor = load_predictor(model_dir, prediction_rule)
+        predictor = load_predictor(model_dir, prediction_rule, trust)
         facts = predictor.facts
         if top_k > len(facts.class_names):
             raise UserError(

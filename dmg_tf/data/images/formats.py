@@ -46,6 +46,10 @@ _FOREIGN_BYTES = 132
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 
+class NotRead(ValueError):
+    """A whole image of a kind or size that is not read; says which."""
+
+
 def open_image(file) -> PIL.Image.Image:
     """Opens an image with the decoders of `FORMATS` alone; reads its header.
 
@@ -53,17 +57,17 @@ def open_image(file) -> PIL.Image.Image:
         file: A path, or a file of bytes.
 
     Raises:
-        ValueError: If it has more than `MAX_PIXELS`.
+        NotRead: If it has more than `MAX_PIXELS`.
         Exception: Pillow's own, of many kinds, if it is no such image.
     """
     try:
         image = PIL.Image.open(file, formats=FORMATS)
     except PIL.Image.DecompressionBombError as error:
-        raise ValueError(too_many_pixels("too many pixels")) from error
+        raise NotRead(too_many_pixels("too many pixels")) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
-        raise ValueError(too_many_pixels(f"{width} x {height} pixels"))
+        raise NotRead(too_many_pixels(f"{width} x {height} pixels"))
     return image
 
 

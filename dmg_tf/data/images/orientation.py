@@ -151,7 +151,7 @@ def _bytes(contents, place, count):
 
 def _number(digits, big_endian):
     """Returns the number that bytes make; int32, may overflow to negative."""
-    worth = 256 ** np.arange(len(digits), dtype=np.int32)
+    worth = 256 ** np.arange(digits.shape[0], dtype=np.int32)
     return tf.reduce_sum(
         digits * tf.where(big_endian, worth[::-1].copy(), worth)
     )

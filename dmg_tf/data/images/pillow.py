@@ -5,7 +5,12 @@ import io
 import numpy as np
 import PIL.Image
 
-from dmg_tf.data.images.formats import FORMAT_NAMES, foreign_format, open_image
+from dmg_tf.data.images.formats import (
+    FORMAT_NAMES,
+    NotRead,
+    foreign_format,
+    open_image,
+)
 
 _ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 339
@@ -37,8 +42,10 @@ def read_rgb(contents: bytes) -> np.ndarray:
     try:
         with open_image(io.BytesIO(contents)) as image:
             return np.asarray(as_rgb(image))
+    except NotRead:
+        raise
     except PIL.UnidentifiedImageError as error:
-        raise ValueError(_unknown(contents)) from error
+        raise NotRead(_unknown(contents)) from error
     except Exception as error:
         # Pillow raises many kinds, from OSError to struct.error, and names its
         # buffer, which says nothing to the user.
@@ -54,7 +61,7 @@ def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     orientation is.
 
     Raises:
-        ValueError: If black and white of its pixels are not known: they are
+        NotRead: If black and white of its pixels are not known: they are
             signed, of 32 bits, or floating-point numbers.
     """
     tags = tiff_tags(image)  # Pillow changes them as it decodes
@@ -63,17 +70,17 @@ def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     samples = tags.get(_SAMPLES, (_UNSIGNED,))
     if image.mode == "F":
         low, high = image.getextrema()
-        raise ValueError(
+        raise NotRead(
             f"its pixels are floating-point numbers, from {low:g} to {high:g}, "
             "and nothing says which are black and white; store 8 or 16 bits"
         )
     if not {_UNSIGNED, _UNDEFINED}.issuperset(samples):
-        raise ValueError(
+        raise NotRead(
             "its pixels are signed numbers, and nothing says which are black "
             "and white; store 8 or 16 unsigned bits"
         )
     if image.mode == "I":
-        raise ValueError("it has 32 bits a pixel; store 8 or 16 bits")
+        raise NotRead("it has 32 bits a pixel; store 8 or 16 bits")
     if image.mode.startswith("I;16"):
         # Pillow would clip them at 255 instead of scaling them.
         bits = max(tags.get(_BITS, (16,)))
