@@ -5,7 +5,6 @@ dmg-tf demo RUN_OR_SAVED_MODEL [--port 8510]
 
 import argparse
 import signal
-import warnings
 
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.printable import say
@@ -78,8 +77,6 @@ def serve(args: argparse.Namespace) -> None:
         load_tensorflow()
         from dmg_tf.demo.predictor import DemoPredictor
 
-        # Only what Pillow says of odd headers, which the answer says better.
-        warnings.filterwarnings("ignore", module="PIL")
         predictor = load_predictor(args.model, trust=args.trust)
         server.predictor = DemoPredictor(predictor)
         say(server.predictor.text())

@@ -53,6 +53,7 @@ def predict_files(
             table can't be written.
     """
     from dmg_tf.console.bar import Bar
+    from dmg_tf.console.quiet import quiet_libraries
     from dmg_tf.predict.stream import predict_stream
 
     # Rows in a terminal are progress enough, and the bar would move over them.
@@ -71,6 +72,8 @@ def predict_files(
         bar = None
         if not in_sight:
             bar = stack.enter_context(Bar("predicting", len(paths), "images"))
+        # Their rows say it, with the file's name.
+        stack.enter_context(quiet_libraries(streams=(2,)))
         for batch in predict_stream(predictor, paths, batch_size, top_k):
             table.write(table_rows(facts, *batch, top_k))
             tally.add(*batch[1:])

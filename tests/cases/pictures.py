@@ -90,12 +90,13 @@ def chunk(kind, contents):
     return struct.pack(">I", len(contents)) + kind + contents + crc
 
 
-def large_png(side):
-    """A small PNG of side x side grey pixels."""
+def large_png(side, claimed=None):
+    """A small PNG of side x side grey pixels, or of a header that says so."""
     packer = zlib.compressobj(9)
     row = bytes(side + 1)
     rows = b"".join(packer.compress(row) for _ in range(side))
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    said = claimed or side
+    header = struct.pack(">IIBBBBB", said, said, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)

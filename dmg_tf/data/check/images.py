@@ -5,12 +5,12 @@ import enum
 import hashlib
 import io
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 
+from dmg_tf.console.quiet import quiet_libraries
 from dmg_tf.data.images import formats
 from dmg_tf.data.images.pillow import exif_orientation, tiff_tags
 
@@ -128,9 +128,8 @@ def examine(
         return _look(os.path.join(root, name), decoded)
 
     facts = ImageFacts.empty(len(names))
-    with ThreadPool(os.cpu_count()) as pool, warnings.catch_warnings():
-        # What Pillow says of odd headers is said in the report.
-        warnings.simplefilter("ignore")
+    # What decoders say of odd files is said in the report.
+    with ThreadPool(os.cpu_count()) as pool, quiet_libraries(streams=(2,)):
         for start in range(0, len(names), _SLAB):
             slab = names[start : start + _SLAB]
             for i, seen in enumerate(pool.imap(look, slab, chunksize=8), start):
