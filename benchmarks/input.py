@@ -87,7 +87,7 @@ def _torch_loader(paths, image_size, batch_size):
             return len(paths)
 
         def __getitem__(self, index):
-            with PIL.Image.open(paths[index]) as image:
+            with PIL.Image.open(paths[index], formats=["JPEG"]) as image:
                 return augment(image.convert("RGB")), 0
 
     return torch.utils.data.DataLoader(

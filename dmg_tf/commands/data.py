@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from dmg_tf.console.parser import command, program, running
+from dmg_tf.console.printable import say
 from dmg_tf.errors import unknown_name
 
 _PARTS = {"shapes": "shapes", "service": "data_service"}
@@ -18,7 +19,7 @@ usage: {} {{shapes,service}} ...
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
-        print(_USAGE.format(command("data")))
+        say(_USAGE.format(command("data")))
         return 0 if argv else 2
     part, *rest = argv
     if part not in _PARTS:

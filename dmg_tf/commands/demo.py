@@ -5,12 +5,16 @@ dmg-tf demo RUN_OR_SAVED_MODEL [--port 8510]
 
 import argparse
 import signal
-import warnings
 
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.demo.server import DemoServer, is_loopback
-from dmg_tf.predict.predictor import check_model, load_predictor
+from dmg_tf.predict.predictor import (
+    add_trust,
+    check_model,
+    load_predictor,
+)
 
 # Beside TensorFlow Serving's own 8500 and 8501, not on them.
 PORT = 8510
@@ -43,6 +47,7 @@ def make_parser() -> OneLineParser:
         metavar="MB",
         help=f"refuse larger files (default: {MEGABYTES:g})",
     )
+    add_trust(parser)
     return parser
 
 
@@ -53,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         serve(args)
     except KeyboardInterrupt:
-        print("\nstopped", flush=True)
+        say("\nstopped")
     return 0
 
 
@@ -68,20 +73,19 @@ def serve(args: argparse.Namespace) -> None:
     check_model(args.model)
     server = DemoServer(args.host, args.port, int(args.max_megabytes * 1e6))
     with server:
-        print(f"loading {args.model}", flush=True)
+        say(f"loading {args.model}")
         load_tensorflow()
         from dmg_tf.demo.predictor import DemoPredictor
 
-        # `picture.check` refuses what Pillow only warns of.
-        warnings.filterwarnings("ignore", module="PIL")
-        server.predictor = DemoPredictor(load_predictor(args.model))
-        print(server.predictor.text())
+        predictor = load_predictor(args.model, trust=args.trust)
+        server.predictor = DemoPredictor(predictor)
+        say(server.predictor.text())
         if not is_loopback(args.host):
-            print(
+            say(
                 f"{args.host} is open to other machines, without a password "
                 "and without encryption"
             )
-        print(f"serving on {server.url} (Ctrl-C ends it)", flush=True)
+        say(f"serving on {server.url} (Ctrl-C ends it)")
         server.serve_forever()
 
 

@@ -8,6 +8,7 @@ import json
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import unknown_name
 from dmg_tf.rules import rules_of
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(results, indent=2))
     else:
-        print(results_text(results))
+        say(results_text(results))
     return 0
 
 

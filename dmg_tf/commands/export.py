@@ -6,6 +6,7 @@ dmg-tf export RUN_DIR OUT [--format onnx] [--precision float16]
 import pathlib
 
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
 from dmg_tf.export.metadata import PRECISIONS
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         fold=args.fold,
         precision=args.precision,
     )
-    print(_summary(pathlib.Path(args.out), metadata))
+    say(_summary(pathlib.Path(args.out), metadata))
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
+from dmg_tf.console.printable import say
 from dmg_tf.errors import UserError
 from dmg_tf.flags import add_config_flags
 from dmg_tf.studies.devices import check_devices
@@ -98,11 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         done, missing = load_runs(folder)
         text, files = write_tables(done, folder, args.with_paper)
         page = write_sweep_page(done, folder, args.with_paper, missing)
-        print(text)
-        print(f"Tables: {', '.join(map(str, files))}")
-        print(f"To look at: {page}")
+        say(text)
+        say(f"Tables: {', '.join(map(str, files))}")
+        say(f"To look at: {page}")
     for failure in failures:
-        print(
+        say(
             f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",
             file=sys.stderr,
         )

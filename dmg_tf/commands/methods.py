@@ -11,6 +11,7 @@ import rich.table
 
 from dmg_tf import settings
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.errors import unknown_name
 from dmg_tf.methods.spec import MethodSpec
 from dmg_tf.registry import METHODS
@@ -45,11 +46,11 @@ def main(argv: list[str] | None = None) -> int:
         raise unknown_name("method", args.method, METHODS.names())
     method = METHODS[args.method]
     if args.markdown:
-        print(_section(args.method))
+        say(_section(args.method))
         return 0
-    print(f"{method.title}: {method.summary}")
+    say(f"{method.title}: {method.summary}")
     for lines in _options_text(method) or [_NO_OPTIONS]:
-        print(lines)
+        say(lines)
     return 0
 
 

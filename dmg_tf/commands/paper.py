@@ -7,6 +7,7 @@ import pathlib
 
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.files import writing
 from dmg_tf.registry import METHODS
@@ -70,13 +71,13 @@ def main(argv: list[str] | None = None) -> int:
         for table in tables:
             figure = draw(table)
             files += write_figure(figure, out, table.name)
-    print(text)
+    say(text)
     if not by_weight:
         names = [name for m in METHODS.names() for name in weights(m)]
         flags = " or ".join(map(flag_of, dict.fromkeys(names)))
-        print(
+        say(
             "No figure of sensitivity: these runs do not differ in "
             f"{flags} alone."
         )
-    print("Written: " + ", ".join(map(str, files)))
+    say("Written: " + ", ".join(map(str, files)))
     return 0

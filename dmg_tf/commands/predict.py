@@ -11,7 +11,7 @@ from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.predict.files import BATCH_SIZE, predict_files
 from dmg_tf.predict.inputs import STDIN, collect_paths
-from dmg_tf.predict.predictor import check_model
+from dmg_tf.predict.predictor import add_trust, check_model
 from dmg_tf.predict.table import check_csv, counted
 
 _COLUMNS = """\
@@ -89,6 +89,7 @@ def make_parser() -> OneLineParser:
         default=BATCH_SIZE,
         help=f"images a step (default: {BATCH_SIZE})",
     )
+    add_trust(parser)
     return parser
 
 
@@ -127,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
             prediction_rule=args.prediction_rule,
             batch_size=args.batch_size,
             top_k=args.top_k,
+            trust=args.trust,
         )
     except KeyboardInterrupt:
         left = [f"{csv_file} was not written"] if csv_file else []

@@ -8,6 +8,7 @@ import pathlib
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
 
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     from dmg_tf.report.run_page import write_run_report
 
     path = write_run_report(args.run_dir, args.data)
-    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+    say(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
 
 

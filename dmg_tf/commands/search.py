@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.data import detect_dataset
 from dmg_tf.errors import UserError
@@ -101,8 +102,8 @@ def main(argv: list[str] | None = None) -> int:
     if all(row.error for row in rows):
         reason = rows[0].error.splitlines()[0]
         raise UserError(f"all {len(rows)} trials failed; one: {reason}")
-    print(search_text(search, rows))
-    print(f"\nAll of it is in {search.folder}")
+    say(search_text(search, rows))
+    say(f"\nAll of it is in {search.folder}")
     for path in figures:
-        print(f"Figure: {path}")
+        say(f"Figure: {path}")
     return 0

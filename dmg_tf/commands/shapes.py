@@ -6,6 +6,7 @@ dmg-tf data shapes [--root DIR] [--sheet FILE]
 import pathlib
 
 from dmg_tf.console.parser import OneLineParser, program
+from dmg_tf.console.printable import say
 from dmg_tf.data.shapes.dataset import contact_sheet, ensure_shapes
 
 
@@ -33,7 +34,7 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     if args.sheet:
-        print(contact_sheet(args.sheet, seed=args.seed))
+        say(contact_sheet(args.sheet, seed=args.seed))
     else:
-        print(ensure_shapes(args.root, args.seed))
+        say(ensure_shapes(args.root, args.seed))
     return 0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from dmg_tf.console.parser import OneLineParser, command, program
+from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.flags import (
     add_config_file,
@@ -70,9 +71,9 @@ def main(argv: list[str] | None = None) -> int:
         saved_model = result.run_dir / "saved_model"
         # A run that went on has another model than it had.
         export_run(result.run_dir, saved_model, replace=True)
-    print(results_text(result.results))
-    print(f"\nAll of it is in {result.run_dir}")
-    print(next_steps(result.run_dir, args.export))
+    say(results_text(result.results))
+    say(f"\nAll of it is in {result.run_dir}")
+    say(next_steps(result.run_dir, args.export))
     return 0
 
 

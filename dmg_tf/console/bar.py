@@ -3,7 +3,10 @@
 import time
 
 import rich.console
+import rich.markup
 import rich.progress
+
+from dmg_tf.console.printable import printable
 
 # Logs that nobody watches are written in whole lines, and not too many.
 _QUIET_SECONDS = 30.0
@@ -57,7 +60,9 @@ class Bar:
         self._title, self._unit = title, unit
         self._total, self._done, self._first = total, done, done
         self._begin = self._spoken = time.monotonic()
-        self._task = self._progress.add_task(title, total=total, completed=done)
+        self._task = self._progress.add_task(
+            _as_text(title), total=total, completed=done
+        )
 
     def __enter__(self):
         self._begin = self._spoken = time.monotonic()
@@ -73,7 +78,7 @@ class Bar:
         self._title = title or self._title
         if self._console.is_terminal:
             self._progress.update(
-                self._task, advance=count, description=self._title
+                self._task, advance=count, description=_as_text(self._title)
             )
             return
         now = time.monotonic()
@@ -97,7 +102,9 @@ class Bar:
     def print(self, text: str) -> None:
         """Prints a line above the bar."""
         if self._console.is_terminal and not _silent:
-            self._progress.console.print(text, highlight=False, markup=False)
+            self._progress.console.print(
+                printable(text), highlight=False, markup=False
+            )
         else:
             print_error(text)
 
@@ -107,8 +114,12 @@ def print_error(text: str) -> None:
     if _silent:
         return
     rich.console.Console(stderr=True, soft_wrap=True).print(
-        text, highlight=False, markup=False
+        printable(text), highlight=False, markup=False
     )
+
+
+def _as_text(title: str) -> str:
+    return rich.markup.escape(printable(title))
 
 
 def _clock(seconds: float) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
+from dmg_tf.console.printable import one_line
 from dmg_tf.errors import UserError
 
 # How a checkout's scripts and modules start a command.
@@ -78,6 +79,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message):
         """Prints the message alone and ends the program."""
+        message = one_line(message)
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
     def _check_flags(self, args) -> None:
@@ -123,11 +125,12 @@ def program(if_interrupted: str = "") -> Callable:
                 sys.stdout.flush()
                 return code
             except UserError as error:
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {one_line(str(error))}", file=sys.stderr)
                 return error.exit_code
             except KeyboardInterrupt as error:
                 notes = filter(None, [*error.args, if_interrupted])
-                print("; ".join(["interrupted", *notes]), file=sys.stderr)
+                said = one_line("; ".join(["interrupted", *notes]))
+                print(said, file=sys.stderr)
                 return 130
             except BrokenPipeError:
                 # As of `| head`. What is left in the buffer has nowhere to go.

@@ -61,17 +61,20 @@ def quiet_start():
 
 
 @contextlib.contextmanager
-def quiet_converter():
-    """Drops what converters and interpreters say while they work.
+def quiet_libraries(streams: tuple[int, ...] = (1, 2)):
+    """Drops what converters, interpreters and decoders say while they work.
 
     Compiled code writes dozens of lines to the process' own streams, none of
-    which a user can act on; a failure is an exception that says it all. What
-    Python writes to `sys.stderr`, such as a progress bar, is still shown, its
-    warnings are not.
+    which a user can act on (those on an image do not name it); a failure is an
+    exception that says it all. What Python writes to `sys.stderr`, such as a
+    progress bar, is still shown, its warnings are not.
+
+    Args:
+        streams: The numbers of the process' streams that are dropped.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    real = {number: os.dup(number) for number in (1, 2)}
+    real = {number: os.dup(number) for number in streams}
     shown = sys.stderr
     try:
         if _is_stream_2(shown):

@@ -5,9 +5,14 @@ import io
 import numpy as np
 import PIL.Image
 
-# What `dmg_tf.data` reads. Pillow knows more, and some of it runs programs.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
-FORMAT_NAMES = "JPEG, PNG, BMP, GIF, WebP and TIFF"
+from dmg_tf.data.images.formats import (
+    FORMAT_NAMES,
+    NotRead,
+    open_image,
+    too_many_pixels,
+)
+from dmg_tf.data.images.pillow import read_rgb
+
 # Phones take 50 megapixels; as RGB these are 150 MB.
 MAX_PIXELS = 51_000_000
 
@@ -49,6 +54,7 @@ def read_picture(
     try:
         return decode(contents, size).numpy(), sides
     except (tf.errors.OpError, ValueError) as error:
+        _check_kind(contents)
         raise BadPicture(400, "the picture is damaged or incomplete") from error
 
 
@@ -62,23 +68,27 @@ def check(contents: bytes) -> tuple[int, int]:
         raise BadPicture(400, "the file is empty")
     width = height = None
     try:
-        with PIL.Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+        with open_image(io.BytesIO(contents)) as image:
             width, height = image.size
     except PIL.UnidentifiedImageError as error:
         raise BadPicture(
             415, f"this is no picture; {FORMAT_NAMES} are read"
         ) from error
-    except PIL.Image.DecompressionBombError as error:
-        raise BadPicture(413, _too_many("too many pixels")) from error
+    except NotRead as error:
+        raise BadPicture(413, f"the picture is not read: {error}") from error
     except Exception as error:  # Pillow raises many kinds
         raise BadPicture(400, "the picture is damaged or incomplete") from error
     if width * height > MAX_PIXELS:
-        raise BadPicture(413, _too_many(f"{width} x {height} pixels"))
+        what = too_many_pixels(f"{width} x {height} pixels", MAX_PIXELS)
+        raise BadPicture(413, f"the picture is not read: {what}")
     return width, height
 
 
-def _too_many(what: str) -> str:
-    return (
-        f"the picture has {what}; at most {MAX_PIXELS // 1_000_000} megapixels "
-        "are read"
-    )
+def _check_kind(contents):
+    """Raises BadPicture if whole pictures of a kind are not read either."""
+    try:
+        read_rgb(contents)
+    except NotRead as error:
+        raise BadPicture(415, f"the picture is not read: {error}") from error
+    except ValueError:
+        return

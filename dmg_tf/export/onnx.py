@@ -12,7 +12,7 @@ import onnxruntime
 import tensorflow as tf
 import tf2onnx
 
-from dmg_tf.console.quiet import quiet_converter
+from dmg_tf.console.quiet import quiet_libraries
 from dmg_tf.errors import UserError
 from dmg_tf.export.single_file import FileFormat, export_file
 
@@ -56,7 +56,7 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     del calibration
     signature = module.predict.input_signature
     try:
-        with quiet_converter(), _plain_tf2onnx():
+        with quiet_libraries(), _plain_tf2onnx():
             proto, _ = tf2onnx.convert.from_function(
                 module.predict, input_signature=signature, opset=OPSET
             )

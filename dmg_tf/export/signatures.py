@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from dmg_tf.data.images.decoding import decode_jpeg, is_jpeg, or_else
+from dmg_tf.data.images.decoding import decode, or_else
 from dmg_tf.data.images.transforms import normalize, resize
 from dmg_tf.export.metadata import signature_of
 from dmg_tf.rules import PredictionRule
@@ -217,12 +217,7 @@ def decode_batch(image_bytes, size: int):
 
 
 def _decode(contents, size):
-    image = tf.cond(
-        is_jpeg(contents),
-        lambda: decode_jpeg(contents, size),
-        lambda: tf.io.decode_png(contents, channels=3),
-    )
-    image = resize(image, size)
+    image = resize(decode(contents, size, pillow=False), size)
     image.set_shape([size, size, 3])
     return image
 

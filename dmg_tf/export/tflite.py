@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.console.bar import Bar
-from dmg_tf.console.quiet import quiet_converter
+from dmg_tf.console.quiet import quiet_libraries
 from dmg_tf.errors import UserError
 from dmg_tf.export.single_file import FileFormat, export_file
 
@@ -67,7 +67,7 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8
     try:
-        with quiet_converter():
+        with quiet_libraries():
             return converter.convert()
     except UserError:
         raise
@@ -105,7 +105,7 @@ def predict(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
         UserError: If the interpreter can't run it, or its input is no image.
     """
     try:
-        with quiet_converter():
+        with quiet_libraries():
             # LiteRT's own package has the same one and is what to deploy with;
             # TensorFlow's says so at each call and is at hand.
             interpreter = tf.lite.Interpreter(str(path))

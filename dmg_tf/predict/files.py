@@ -29,6 +29,7 @@ def predict_files(
     prediction_rule: str | None = None,
     batch_size: int = BATCH_SIZE,
     top_k: int = 1,
+    trust: bool = False,
 ) -> str:
     """Predicts images and writes a row for each.
 
@@ -42,6 +43,7 @@ def predict_files(
         prediction_rule: See `load_predictor`.
         batch_size: Images a step.
         top_k: Number of classes in a row.
+        trust: See `load_predictor`.
 
     Returns:
         A line on what was done.
@@ -51,13 +53,14 @@ def predict_files(
             table can't be written.
     """
     from dmg_tf.console.bar import Bar
+    from dmg_tf.console.quiet import quiet_libraries
     from dmg_tf.predict.stream import predict_stream
 
     # Rows in a terminal are progress enough, and the bar would move over them.
     in_sight = csv_file is None and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(open_table(csv_file))
-        predictor = load_predictor(model_dir, prediction_rule)
+        predictor = load_predictor(model_dir, prediction_rule, trust)
         facts = predictor.facts
         if top_k > len(facts.class_names):
             raise UserError(
@@ -69,6 +72,8 @@ def predict_files(
         bar = None
         if not in_sight:
             bar = stack.enter_context(Bar("predicting", len(paths), "images"))
+        # Their rows say it, with the file's name.
+        stack.enter_context(quiet_libraries(streams=(2,)))
         for batch in predict_stream(predictor, paths, batch_size, top_k):
             table.write(table_rows(facts, *batch, top_k))
             tally.add(*batch[1:])

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from dmg_tf.data.datasets.folder import IMAGE_SUFFIXES
+from dmg_tf.data.images.formats import MAX_BYTES
 from dmg_tf.errors import UserError
 
 STDIN = "-"
-# A file that is no image may be larger than the memory.
-MAX_BYTES = 2**30
 
 
 class ImagePaths:

@@ -130,7 +130,10 @@ class LoadedModel:
 
 
 def load(
-    folder: str | os.PathLike, prediction_rule: str | None = None
+    folder: str | os.PathLike,
+    prediction_rule: str | None = None,
+    *,
+    trust: bool = False,
 ) -> LoadedModel:
     """Loads a trained model, ready for images as they are.
 
@@ -138,6 +141,8 @@ def load(
         folder: A run folder, or one that `dmg-tf export` wrote.
         prediction_rule: How to predict, e.g. "mask_ens"; None for the method's
             first rule, or for what was chosen at export.
+        trust: Whether an exported model is loaded though it may touch files
+            or run programs; what `dmg-tf export` writes does neither.
 
     Returns:
         The `LoadedModel`.
@@ -146,7 +151,9 @@ def load(
         UserError: If there is no model, it can't be read, or it does not know
             the rule.
     """
-    return LoadedModel(load_predictor(os.fspath(folder), prediction_rule))
+    return LoadedModel(
+        load_predictor(os.fspath(folder), prediction_rule, trust)
+    )
 
 
 def _of_paths(places, size, batch_size) -> Iterator[tuple[list, tf.Tensor]]:

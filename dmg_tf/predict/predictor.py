@@ -13,6 +13,7 @@ from dmg_tf.console.parser import command
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.export.metadata import FORMAT_VERSION, signature_of
 from dmg_tf.export.saved_model import METADATA_FILE
+from dmg_tf.predict.untrusted import check_untrusted
 from dmg_tf.rules import PredictionRule, rules_of, rules_of_signatures
 from dmg_tf.runs.facts import ModelFacts, accuracies, compared_rules
 
@@ -38,13 +39,25 @@ class Predictor:
     embed: Callable | None = None
 
 
+def add_trust(parser) -> None:
+    """Adds the flag `--trust` to a command's parser."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="load an exported model though it may touch files or run "
+        "programs; what dmg_tf.export wrote does neither",
+    )
+
+
 def check_model(folder: str | pathlib.Path) -> None:
     """Raises UserError unless a folder holds a model, without TensorFlow."""
     _is_saved_model(pathlib.Path(folder))
 
 
 def load_predictor(
-    folder: str | pathlib.Path, prediction_rule: str | None = None
+    folder: str | pathlib.Path,
+    prediction_rule: str | None = None,
+    trust: bool = False,
 ) -> Predictor:
     """Loads the model of a run folder, or one that was exported.
 
@@ -55,16 +68,19 @@ def load_predictor(
         folder: A run folder, or what `dmg_tf.export` wrote.
         prediction_rule: A rule's name; None for the method's first rule, or
             for what was chosen at export.
+        trust: Whether an exported model may do what touches files.
 
     Returns:
         The `Predictor`.
 
     Raises:
-        UserError: If there is no model, it can't be read, or it does not know
-            the rule.
+        UserError: If there is no model, it can't be read, it does not know
+            the rule, or it may touch files and is not trusted.
     """
     folder = pathlib.Path(folder)
     if _is_saved_model(folder):
+        if not trust:
+            check_untrusted(folder)
         return _from_saved_model(folder, prediction_rule)
     return _from_run(folder, prediction_rule)
 

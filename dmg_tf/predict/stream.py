@@ -1,6 +1,7 @@
 """Predicts a stream of image files, whatever some of them are."""
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -8,13 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.data.images.bad_images import why_unreadable
-from dmg_tf.data.images.decoding import decode, or_else
+from dmg_tf.data.images.decoding import count_pixels, decode, or_else
 from dmg_tf.data.images.transforms import resize
 from dmg_tf.evaluation.agreement import agreement, votes
 from dmg_tf.predict.inputs import why_not_a_file
 
 # Paths that Python hands over at a time.
 _CHUNK = 64
+# Images of more pixels are decoded one at a time, so that many of them in a
+# row, on many cores, can't fill the memory.
+_LARGE = 16_000_000
+_ONE_AT_A_TIME = threading.Lock()
 # Stands for a reason that is worked out later, outside the graph.
 _UNDECODED = "?"
 
@@ -125,8 +130,21 @@ def image_batches(
             )
 
     def read(path):
-        image = resize(decode(tf.io.read_file(path), size), size)
+        contents = tf.io.read_file(path)
+        image = tf.cond(
+            count_pixels(contents) > _LARGE,
+            lambda: tf.numpy_function(read_large, [contents], tf.float32),
+            lambda: read_small(contents),
+        )
         return tf.ensure_shape(image, [size, size, 3]), ""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def read_small(contents):
+        return resize(decode(contents, size), size)
+
+    def read_large(contents):
+        with _ONE_AT_A_TIME:
+            return read_small(tf.constant(contents)).numpy()
 
     def load(path, problem):
         image, problem = tf.cond(

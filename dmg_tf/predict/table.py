@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dmg_tf.console.printable import printable
 from dmg_tf.errors import UserError
 from dmg_tf.files import open_replacing, writing
 from dmg_tf.runs.facts import ModelFacts
+from dmg_tf.spreadsheet import inert
 
 
 def check_csv(path: str) -> None:
@@ -115,10 +117,11 @@ class Table:
     Args:
         file: Takes bytes.
         path: What to call it in errors.
+        shown: Whether a terminal shows the rows; names are escaped then.
     """
 
-    def __init__(self, file, path: str):
-        self._file, self._path = file, path
+    def __init__(self, file, path: str, shown: bool = False):
+        self._file, self._path, self._shown = file, path, shown
 
     def write(self, rows) -> None:
         """Writes rows.
@@ -128,10 +131,13 @@ class Table:
             BrokenPipeError: If nobody reads on.
         """
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(map(inert, rows))
+        text = text.getvalue()
+        text = printable(text) if self._shown else text
         with _writing(self._path):
             # A name that is no text keeps its bytes.
-            self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+            self._file.write(text.encode("utf-8", "surrogateescape"))
             self._file.flush()
 
 
@@ -146,7 +152,8 @@ def open_table(path: str | None) -> Iterator[Table]:
         UserError: If it can't be written.
     """
     if path is None:
-        yield Table(sys.stdout.buffer, "to standard output")
+        shown = sys.stdout.isatty()
+        yield Table(sys.stdout.buffer, "to standard output", shown)
         return
     with open_replacing(path) as file:
         yield Table(file, path)

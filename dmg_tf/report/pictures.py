@@ -6,6 +6,7 @@ import io
 import numpy as np
 import PIL.Image
 
+from dmg_tf.data.images.formats import open_image
 from dmg_tf.data.images.pillow import as_rgb
 from dmg_tf.html.markup import Markup, tag
 
@@ -18,15 +19,14 @@ _RIGHT, _WRONG = (74, 127, 232), (226, 96, 72)
 def thumbnail(path: str, name: str) -> Markup | None:
     """Returns a small picture of an image file, or None if there is none.
 
-    It is shown as the model sees it: what a camera notes about "up" is not
-    read, nor is an alpha channel.
+    It is shown as the model sees it: upright, and without an alpha channel.
 
     Args:
         path: The file.
         name: What it is called where it can't be seen.
     """
     try:
-        with PIL.Image.open(path) as image:
+        with open_image(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))  # JPEGs decode faster
             image = as_rgb(image)
     except Exception:  # Pillow raises many kinds, from OSError to struct.error

@@ -217,11 +217,26 @@ def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
         )
     dmg_tf.register()  # a command line has imported none of it
     try:
+        _check_sizes(path)
         return keras.models.load_model(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"cannot read {path}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def _check_sizes(path) -> None:
+    """Raises ValueError where a small file asks for an enormous model."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json")).get("config", {})
+        room = sum(entry.file_size for entry in archive.infolist())
+    # A weight a class, of 4 bytes, is the least that a model has.
+    for name, most in (("num_classes", room // 4), ("image_size", 10_000)):
+        value = config.get(name, 0)
+        if value > most:
+            raise ValueError(
+                f"{name} is {value}, more than this file can mean ({most})"
+            )
 
 
 def load_kept_weights(

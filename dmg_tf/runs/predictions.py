@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmg_tf.errors import UserError
+from dmg_tf.spreadsheet import inert, original
 
 OVERALL = "overall"
 FILE_NAME = "predictions.csv"
@@ -106,9 +107,11 @@ def write_predictions(
         path, "w", encoding="utf-8", errors="surrogateescape", newline=""
     ) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_FIRST, *(n for rule in rules for n in _pair(rule))])
+        names = (name for rule in rules for name in _pair(rule))
+        writer.writerow(inert([*_FIRST, *names]))
         for split in splits:
-            writer.writerows(_rows(split, rules, class_names))
+            rows = _rows(split, rules, class_names)
+            writer.writerows(map(inert, rows))
 
 
 def _rows(split, rules, class_names):
@@ -151,7 +154,7 @@ def read_predictions(
         with open(
             path, encoding="utf-8", errors="surrogateescape", newline=""
         ) as file:
-            reader = csv.reader(file)
+            reader = map(original, csv.reader(file))
             header = next(reader)
             if tuple(header[: len(_FIRST)]) != _FIRST:
                 raise ValueError(f"the columns are {', '.join(header)}")

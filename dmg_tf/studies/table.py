@@ -13,6 +13,8 @@ import rich.console
 import rich.markup
 import rich.table
 
+from dmg_tf.spreadsheet import inert
+
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
     """Returns mean and standard error; the latter needs two values.
@@ -158,7 +160,7 @@ def as_csv(tables: Sequence[Table]) -> str:
                 if cell:
                     numbers = (cell.mean, cell.standard_error, cell.count)
                     where = (table.name, row.group, row.label, column)
-                    writer.writerow([*where, *numbers, source])
+                    writer.writerow(inert([*where, *numbers, source]))
     return text.getvalue()
 
 

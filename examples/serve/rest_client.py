@@ -86,7 +86,7 @@ def read_pixels(path: str) -> list:
             "this signature takes pixels, and reading them needs Pillow (pip "
             "install pillow); serving_bytes takes the file as it is"
         ) from error
-    with PIL.Image.open(path) as image:
+    with PIL.Image.open(path, formats=("JPEG", "PNG")) as image:
         image = image.convert("RGB")
         raw, width = image.tobytes(), image.width
     rows = range(0, len(raw), 3 * width)

@@ -44,14 +44,14 @@ def test_errors_inside_are_passed_on():
 def test_converters_are_quiet_and_python_is_not():
     done = run(
         "import os, sys, warnings\n"
-        "from dmg_tf.console.quiet import quiet_converter\n"
-        "with quiet_converter():\n"
+        "from dmg_tf.console.quiet import quiet_libraries\n"
+        "with quiet_libraries():\n"
         "    os.write(1, b'compiled'); os.write(2, b'compiled')\n"
         "    warnings.warn('old')\n"
         "    print('a bar', file=sys.stderr)\n"
         "os.write(2, b'after')\n"
         "try:\n"
-        "    with quiet_converter(): raise ValueError('why')\n"
+        "    with quiet_libraries(): raise ValueError('why')\n"
         "except ValueError as error: print(error)\n"
     )
     assert done.stdout == "why\n"

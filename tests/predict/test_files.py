@@ -257,7 +257,7 @@ def test_unreadable_files_are_rows(trained, images, tmp_path, capsys):
     jpg = next(path for path in good if path.suffix == ".jpg")
     bad = {
         "empty.png": (b"", "the file is empty"),
-        "text, with comma.jpg": (b"hello", "cannot identify image file"),
+        "text, with comma.jpg": (b"hello", "it is no image that is read"),
         "cut.png": (png.read_bytes()[:-40], "truncated"),
         "cut.jpg": (jpg.read_bytes()[:300], "truncated"),
         "ü ☃\n.bmp": (b"BM", ""),

@@ -10,7 +10,7 @@ PACKAGE = "dmg_tf"
 FLOORS = (
     {"errors"},
     {"rules", "console", "html", "layers"},
-    {"registry", "settings", "files"},
+    {"registry", "settings", "files", "spreadsheet"},
     {"data", "backbones"},
     {"methods", "devices"},
     {"config"},

@@ -22,7 +22,9 @@ _SHOWN_COPIES = 3
 _TRAIT_KINDS = {
     Trait.ROTATED: "rotated",
     Trait.FRAMES: "frames",
+    Trait.DARK: "dark",
     Trait.DEEP: "deep",
+    Trait.PROFILE: "profile",
     Trait.CMYK: "cmyk",
     Trait.ALPHA: "alpha",
     Trait.PALETTE: "palette",
@@ -35,7 +37,7 @@ _PIXELS = {
     Trait.ALPHA: "alpha",
     Trait.DEEP: "16 bit",
 }
-_NOT_PIXELS = Trait.ROTATED | Trait.FRAMES
+_NOT_PIXELS = Trait.ROTATED | Trait.FRAMES | Trait.PROFILE | Trait.DARK
 
 
 def report_unreadable(

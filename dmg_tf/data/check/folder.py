@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-import PIL.Image
 
 from dmg_tf.data.check.problems import Problems
 from dmg_tf.data.datasets.folder import (
@@ -15,10 +14,15 @@ from dmg_tf.data.datasets.folder import (
     subfolders,
     validation_count,
 )
+from dmg_tf.data.images.formats import foreign_format, open_image
 from dmg_tf.errors import UserError
 
-# Images all the same, which neither TensorFlow nor Pillow alone can read.
-_FOREIGN_SUFFIXES = frozenset(".heic .heif .avif .jxl .jp2".split())
+# Images all the same, of formats that are not read.
+_FOREIGN_SUFFIXES = frozenset(
+    ".heic .heif .avif .jxl .jp2 .j2k .ppm .pgm .pbm .pnm .tga .dcm .dng .cr2 "
+    ".nef .arw .exr .psd .svg".split()
+)
+_HEAD_BYTES = 132
 
 
 @dataclasses.dataclass
@@ -168,7 +172,11 @@ def is_image(name: str) -> bool:
 
 def _image_format(path: pathlib.Path) -> str | None:
     try:
-        with PIL.Image.open(path) as image:
+        with open(path, "rb") as file:
+            foreign = foreign_format(file.read(_HEAD_BYTES))
+        if foreign:
+            return foreign
+        with open_image(path) as image:
             return image.format
     except Exception:  # Pillow raises many kinds
         return None

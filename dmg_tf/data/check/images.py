@@ -5,14 +5,16 @@ import enum
 import hashlib
 import io
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
-import PIL.Image
 
-FORMATS = ("?", "JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "other")
+from dmg_tf.console.quiet import quiet_libraries
+from dmg_tf.data.images import formats
+from dmg_tf.data.images.pillow import exif_orientation, tiff_tags
+
+FORMATS = ("?", *formats.FORMATS)
 SUFFIX_FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -26,12 +28,15 @@ SUFFIX_FORMATS = {
     ".tiff": "TIFF",
 }
 # Cameras write several pictures into one JPEG file; the first is a plain one.
-_ALIASES = {"MPO": "JPEG", "DIB": "BMP"}
+_ALIASES = {"MPO": "JPEG"}
 _DIGEST_BYTES = 16
 # Images handed out at a time, which bounds what waits in memory.
 _SLAB = 2048
-_ORIENTATION, _UPRIGHT = 0x0112, (None, 0, 1)
-_BITS_PER_SAMPLE = 258
+_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+# Deep images that use less than a sixteenth of their range.
+_DARK = 16
+# As profiles of old and new versions write the name of the usual one.
+_SRGB = (b"sRGB", "sRGB".encode("utf-16-be"))
 
 
 class Trait(enum.IntFlag):
@@ -44,6 +49,8 @@ class Trait(enum.IntFlag):
     DEEP = 16
     FRAMES = 32
     ROTATED = 64
+    PROFILE = 128
+    DARK = 256
 
 
 @dataclasses.dataclass
@@ -99,25 +106,30 @@ def examine(
 
     from dmg_tf.data.images.decoding import decode
 
-    shape_of = tf.function(
-        lambda contents: tf.shape(decode(contents)),
+    def outcome(contents):
+        image = decode(contents)
+        return [*tf.unstack(tf.shape(image)[:2]), tf.reduce_max(image)]
+
+    outcome_of = tf.function(
+        outcome,
         input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
     ).get_concrete_function()
 
-    def decoded_size(contents):
+    def decoded(contents):
         try:
-            height, width, _ = shape_of(tf.constant(contents)).numpy()
+            return [
+                value.numpy() for value in outcome_of(tf.constant(contents))
+            ]
         except (tf.errors.OpError, ValueError):
             return None
-        return height, width
 
     def look(name):
-        return _look(os.path.join(root, name), decoded_size)
+        return _look(os.path.join(root, name), decoded)
 
     facts = ImageFacts.empty(len(names))
-    with ThreadPool(os.cpu_count()) as pool, warnings.catch_warnings():
-        # What Pillow says of odd headers is said in the report.
-        warnings.simplefilter("ignore")
+    # What decoders say of odd files is said in the report.
+    with ThreadPool(os.cpu_count()) as pool, quiet_libraries(streams=(2,)):
         for start in range(0, len(names), _SLAB):
             slab = names[start : start + _SLAB]
             for i, seen in enumerate(pool.imap(look, slab, chunksize=8), start):
@@ -134,44 +146,57 @@ def examine(
     return facts
 
 
-def _look(path, decoded_size):
+def _look(path, decoded):
     try:
+        if os.path.getsize(path) > formats.MAX_BYTES:
+            return None
         with open(path, "rb") as file:
             contents = file.read()
     except OSError:
         return None
     digest = hashlib.blake2b(contents, digest_size=_DIGEST_BYTES).digest()
-    kind, traits = 0, Trait(0)
+    kind, traits, shape = 0, Trait(0), None
     try:
-        with PIL.Image.open(io.BytesIO(contents)) as image:
-            name = _ALIASES.get(image.format, image.format)
-            kind = FORMATS.index(name if name in FORMATS else "other")
+        with formats.open_image(io.BytesIO(contents)) as image:
+            kind = FORMATS.index(_ALIASES.get(image.format, image.format))
             traits = _traits(image, contents)
     except Exception:  # noqa: S110  the decoder has the last word
         pass
-    return digest, decoded_size(contents), kind, traits
+    found = decoded(contents)
+    if found is not None:
+        *shape, brightest = found
+        if traits & Trait.DEEP and brightest < _DARK:
+            traits |= Trait.DARK
+    return digest, shape, kind, traits
 
 
 def _traits(image, contents: bytes) -> Trait:
     traits = Trait(0)
-    if image.mode in ("1", "L", "LA", "I", "I;16", "I;16B", "F"):
+    if image.mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F"):
         traits |= Trait.GREY
     if image.mode in ("P", "PA"):
         traits |= Trait.PALETTE
     if image.mode == "CMYK":
         traits |= Trait.CMYK
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+    if image.mode in ("LA", "La", "PA", "RGBA") or "transparency" in image.info:
         traits |= Trait.ALPHA
     if _bits(image, contents) > 8:
         traits |= Trait.DEEP
-    if image.format == "MPO":
-        pass
-    elif getattr(image, "is_animated", False):
+    if image.format != "MPO" and getattr(image, "is_animated", False):
         traits |= Trait.FRAMES
-    if image.format in ("JPEG", "MPO"):
-        if image.getexif().get(_ORIENTATION) not in _UPRIGHT:
-            traits |= Trait.ROTATED
+    if _has_profile(image):
+        traits |= Trait.PROFILE
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # it may stand behind the pixels
+    if (tiff_tags(image).get(_ORIENTATION) or exif_orientation(image)) != 1:
+        traits |= Trait.ROTATED
     return traits
+
+
+def _has_profile(image) -> bool:
+    """Returns whether colours would look otherwise where profiles are used."""
+    profile = image.info.get("icc_profile")
+    return bool(profile) and not any(name in profile for name in _SRGB)
 
 
 def _bits(image, contents: bytes) -> int:

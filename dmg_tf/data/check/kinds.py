@@ -181,11 +181,10 @@ KINDS: dict[str, Kind] = {
         "add some: one image is learned from, and none is left to select the "
         "epoch by",
     ),
-    "rotated": Kind(
+    "dark": Kind(
         WARNING,
-        "images that an EXIF entry turns or mirrors",
-        "training ignores the entry; write the pixels upright, for instance "
-        "by 'mogrify -auto-orient'",
+        "images of 16 bits that use less than a sixteenth of them",
+        "they become almost black; store them so that white is 65535",
     ),
     "small": Kind(
         WARNING,
@@ -228,11 +227,22 @@ KINDS: dict[str, Kind] = {
         "images with a side above 4096 px",
         "make them smaller once: decoding them takes most of each epoch",
     ),
+    "rotated": Kind(
+        NOTE,
+        "images that an EXIF entry turns or mirrors",
+        "they are turned upright wherever this package decodes them",
+    ),
     "frames": Kind(
         NOTE, "images with several frames or pages", "the first is used"
     ),
     "deep": Kind(
         NOTE, "images of 16 or more bits", "they become 8 bits a channel"
+    ),
+    "profile": Kind(
+        NOTE,
+        "images with a colour profile other than sRGB",
+        "it is not applied: colours are taken as if they were sRGB; convert "
+        "them where domains differ in it",
     ),
     "cmyk": Kind(NOTE, "CMYK images", "they become RGB, without a profile"),
     "alpha": Kind(

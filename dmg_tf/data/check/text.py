@@ -9,6 +9,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from dmg_tf.console.printable import one_line
 from dmg_tf.data.check.kinds import ERROR, NOTE, SEVERITIES, WARNING
 from dmg_tf.registry import DATASETS
 
@@ -47,7 +48,7 @@ def _print(report, console) -> None:
 
     total = sum(row["images"] for row in report["domains"].values())
     say(
-        f"{printable(report['root'])}: read as {report['dataset']}, "
+        f"{one_line(report['root'])}: read as {report['dataset']}, "
         f"{_several(len(report['domains']), 'domain', 'domains')}, "
         f"{_several(len(report['class_names']), 'class', 'classes')}, "
         f"{_several(total, 'image', 'images')}"
@@ -82,7 +83,7 @@ def _print(report, console) -> None:
             title.append(f": {problem['count']:,}")
         console.print(title, soft_wrap=True)
         for example in problem["examples"]:
-            say(f"    {printable(example)}")
+            say(f"    {one_line(example)}")
         if problem["count"] > len(problem["examples"]):
             say("    ...")
         say(f"    -> {problem['advice']}")
@@ -110,7 +111,7 @@ def _class_table(report):
         for name in report["class_names"]
     }
     shown = sorted(least, key=lambda name: (least[name], name))[:_MAX_CLASSES]
-    table = _table("class", *(printable(domain) for domain in counts))
+    table = _table("class", *(one_line(domain) for domain in counts))
     for name in report["class_names"] if len(shown) == len(least) else shown:
         table.add_row(
             _cell(name),
@@ -161,11 +162,4 @@ def _table(first: str, *others: str):
 
 
 def _cell(name: str):
-    return rich.text.Text(printable(name))
-
-
-def printable(name: str) -> str:
-    """Returns a name with what a terminal can't show written as escapes."""
-    if name.isprintable():
-        return name
-    return name.encode("unicode_escape").decode("ascii")
+    return rich.text.Text(one_line(name))

@@ -1,11 +1,12 @@
 """Finding the images that can't be decoded, and saying why."""
 
-import io
+import os
 
-import PIL.Image
 import tensorflow as tf
 
 from dmg_tf.data.images.decoding import decode, encoded
+from dmg_tf.data.images.formats import MAX_BYTES
+from dmg_tf.data.images.pillow import read_rgb
 from dmg_tf.errors import UserError
 
 
@@ -52,8 +53,10 @@ def bad_image_error(bad: dict[str, str]) -> UserError:
 
 def _is_readable(path) -> bool:
     try:
+        if os.path.getsize(path.numpy()) > MAX_BYTES:
+            return False
         decode(tf.io.read_file(path))
-    except (tf.errors.OpError, ValueError):
+    except (tf.errors.OpError, ValueError, OSError):
         return False
     return True
 
@@ -61,16 +64,12 @@ def _is_readable(path) -> bool:
 def why_unreadable(path: str) -> str:
     """Returns in a few words why a file can't be decoded."""
     try:
+        if os.path.getsize(path) > MAX_BYTES:
+            return f"it is larger than {MAX_BYTES / 2**30:g} GiB"
         with open(path, "rb") as file:
-            contents = file.read()
+            read_rgb(file.read())
     except OSError as error:
         return error.strerror or str(error)
-    if not contents:
-        return "the file is empty"
-    try:
-        with PIL.Image.open(io.BytesIO(contents)) as image:
-            image.load()
-    except Exception as error:  # Pillow raises many kinds
-        # Pillow names its buffer, which says nothing to the user.
-        return str(error).partition(" <_io")[0] or type(error).__name__
+    except ValueError as error:
+        return str(error)
     return "it is damaged"

@@ -4,10 +4,15 @@ import io
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 
-from dmg_tf.data.images.pillow import as_rgb
+from dmg_tf.data.images.formats import MAX_PIXELS, open_image, too_many_pixels
+from dmg_tf.data.images.orientation import (
+    jpeg_orientation,
+    png_orientation,
+    upright,
+)
+from dmg_tf.data.images.pillow import read_rgb
 from dmg_tf.data.service.client import NOT_DECODABLE
 
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which skips most of the
@@ -22,46 +27,81 @@ def decode(contents, size: int | None = None, window=None, pillow: bool = True):
     """Decodes an image file, or a part of it, to RGB.
 
     JPEG and PNG are decoded by TensorFlow, all else (BMP, GIF's first frame,
-    WebP, TIFF) by Pillow. Grey and palette images become RGB, an alpha channel
-    is dropped, and of 16 bits the upper 8 are kept.
+    WebP, TIFF) by Pillow. The pixels are those that docs/data.md describes.
 
     Args:
         contents: The file's bytes: `bytes` or a string scalar.
         size: Side of the square that the pixels will be resized to. A JPEG
             that is far larger is decoded at a fraction of its size. None
             decodes at full size.
-        window: (shape int32 [2]) -> int32 [4]; given height and width, returns
-            top, left, height and width of the part that is needed. Of a JPEG
-            only that part is decoded.
-        pillow: Whether Pillow may be asked; see `check_without_pillow`.
+        window: (shape int32 [2]) -> int32 [4]; given height and width of the
+            upright image, returns top, left, height and width of the part that
+            is needed. It is cut out of the whole, so that the pixels, and
+            whether a damaged file is one, do not depend on it.
+        pillow: Whether Pillow may be asked; without it a graph takes JPEG and
+            PNG alone.
 
     Returns:
         uint8 [H, W, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: If the bytes are no complete image.
-            Outside a graph it is a ValueError where Pillow was asked.
+        tf.errors.InvalidArgumentError: If the bytes are no complete image, or
+            one of more than `MAX_PIXELS`. Outside a graph it is a ValueError
+            where Pillow was asked.
     """
     # Of plain bytes, NumPy would drop the NULs at the end on the way to Pillow.
     contents = tf.convert_to_tensor(contents, tf.string)
 
     def jpeg():
-        return decode_jpeg(contents, size, window)
+        image = _decode_jpeg(contents, size)
+        return upright(image, jpeg_orientation(contents))
 
     def png():
-        return crop(tf.io.decode_png(contents, channels=3), window)
+        image = tf.io.decode_png(_checked(contents, _png_sides), channels=3)
+        return upright(image, png_orientation(contents))
 
     def other():
-        image = tf.numpy_function(_decode_with_pillow, [contents], tf.uint8)
-        image.set_shape([None, None, 3])
-        return crop(image, window)
+        if not pillow:
+            # TensorFlow's decoder of PNG takes some other formats too.
+            known = tf.debugging.Assert(False, ["neither JPEG nor PNG"])
+            with tf.control_dependencies([known]):
+                return tf.zeros([0, 0, 3], tf.uint8)
+        image = tf.numpy_function(_read_rgb, [contents], tf.uint8)
+        return tf.ensure_shape(image, [None, None, 3])
 
     image = tf.case(
-        [(is_jpeg(contents), jpeg), (is_png(contents), png)],
-        default=other if pillow else png,
+        [(is_jpeg(contents), jpeg), (is_png(contents), png)], default=other
     )
-    image.set_shape([None, None, 3])
-    return image
+    return crop(tf.ensure_shape(image, [None, None, 3]), window)
+
+
+def count_pixels(contents):
+    """Reads height x width from a file's header; decodes nothing.
+
+    Args:
+        contents: string scalar, the file's bytes.
+
+    Returns:
+        int64 scalar; 0 of what Pillow can't open.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a JPEG or a PNG has no header.
+    """
+
+    def product(sides):
+        return tf.reduce_prod(tf.cast(sides(contents), tf.int64))
+
+    def other():
+        count = tf.numpy_function(_count_pixels, [contents], tf.int64)
+        return tf.ensure_shape(count, [])
+
+    return tf.case(
+        [
+            (is_jpeg(contents), lambda: product(_jpeg_sides)),
+            (is_png(contents), lambda: product(_png_sides)),
+        ],
+        default=other,
+    )
 
 
 def is_jpeg(contents):
@@ -85,24 +125,17 @@ def check_without_pillow(contents, path) -> None:
     tf.debugging.Assert(known, [NOT_DECODABLE, path])
 
 
-def decode_jpeg(contents, size: int | None = None, window=None):
-    """Decodes a JPEG, or a part of it; see `decode`."""
+def _decode_jpeg(contents, size):
+    contents = _checked(contents, _jpeg_sides)
     # The slower transform: the faster one is off by several grey levels.
     options = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
-    if size is None and window is None:
+    if size is None:
         return tf.io.decode_jpeg(contents, **options)
 
     def at(ratio):
-        if window is None:
-            return tf.io.decode_jpeg(contents, ratio=ratio, **options)
-        part = window(shape // ratio)
-        return tf.io.decode_and_crop_jpeg(
-            contents, part, ratio=ratio, **options
-        )
+        return tf.io.decode_jpeg(contents, ratio=ratio, **options)
 
-    shape = tf.io.extract_jpeg_shape(contents)[:2]
-    if size is None:
-        return at(1)
+    shape = _jpeg_sides(contents)
     ratios = tf.constant(_RATIOS)
     enough = tf.reduce_min(shape) >= _SPARE * size * ratios
     whole = tf.reduce_all(shape[:, tf.newaxis] % ratios == 0, axis=0)
@@ -111,6 +144,26 @@ def decode_jpeg(contents, size: int | None = None, window=None):
     return tf.switch_case(
         fitting, [lambda ratio=ratio: at(ratio) for ratio in (1, *_RATIOS)]
     )
+
+
+def _jpeg_sides(contents):
+    return tf.io.extract_jpeg_shape(contents)[:2]
+
+
+def _png_sides(contents):
+    width_height = tf.strings.substr(contents, 16, 8)
+    return tf.io.decode_raw(width_height, tf.int32, little_endian=False)[::-1]
+
+
+def _checked(contents, sides):
+    """Returns a file's bytes, or fails where they hold too many pixels."""
+    sides = tf.cast(sides(contents), tf.int64)
+    # Each side on its own first: their product may overflow.
+    fits = tf.reduce_all((sides > 0) & (sides <= MAX_PIXELS))
+    fits &= tf.reduce_prod(sides) <= MAX_PIXELS
+    check = tf.debugging.Assert(fits, [too_many_pixels("too many pixels")])
+    with tf.control_dependencies([check]):
+        return tf.identity(contents)
 
 
 def crop(image, window=None):
@@ -157,12 +210,18 @@ def encoded(paths: Iterable[str]) -> tf.Tensor:
     )
 
 
-def _decode_with_pillow(contents) -> np.ndarray:
-    # A graph hands over bytes, eager execution an array that holds them.
-    contents = contents if isinstance(contents, bytes) else contents.item()
+def _read_rgb(contents) -> np.ndarray:
+    return read_rgb(_plain(contents))
+
+
+def _count_pixels(contents) -> np.int64:
     try:
-        with PIL.Image.open(io.BytesIO(contents)) as image:
-            return np.asarray(as_rgb(image))
-    except Exception as error:
-        # Pillow raises many kinds, from OSError to struct.error.
-        raise ValueError(f"no complete image: {error}") from error
+        with open_image(io.BytesIO(_plain(contents))) as image:
+            return np.int64(image.width * image.height)
+    except Exception:  # decoding says what is wrong with it
+        return np.int64(0)
+
+
+def _plain(contents) -> bytes:
+    # A graph hands over bytes, eager execution an array that holds them.
+    return contents if isinstance(contents, bytes) else contents.item()

@@ -24,6 +24,7 @@ from dmg_tf.files import whole_file
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9
+_RULE = 2  # of pixels; another one decodes the files anew
 _SAMPLE = 50  # images that the need is estimated from
 
 
@@ -175,7 +176,7 @@ class DiskCache(_Decoded):
                 ) from error
             key = (
                 f"{os.path.abspath(path)}\0{status.st_size}\0"
-                f"{status.st_mtime_ns}\0{self.size}"
+                f"{status.st_mtime_ns}\0{self.size}\0{_RULE}"
             )
             name = hashlib.sha256(
                 key.encode("utf-8", "surrogateescape")

@@ -16,6 +16,7 @@ from dmg_tf.rules import default_rule
 from dmg_tf.runs.folder import read_results
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.settings import flag_of
+from dmg_tf.spreadsheet import inert
 from dmg_tf.studies.search.folder import ERROR_FILE, Search
 from dmg_tf.studies.search.space import defaults_of, with_values
 from dmg_tf.studies.table import Cell
@@ -201,13 +202,13 @@ def _csv(search, rows) -> str:
         *("validation", "in_domain", "out_of_domain", "mask_iou", "seconds"),
         *("folder", "error"),
     ]
-    writer = csv.DictWriter(
-        text, names, lineterminator="\n", extrasaction="ignore"
-    )
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
     for row in rows:
-        writer.writerows(row.runs)
+        lines = list(row.runs)
         if row.error:
             first = row.error.splitlines()[0]
-            writer.writerow({"trial": row.trial, **row.values, "error": first})
+            lines.append({"trial": row.trial, **row.values, "error": first})
+        for line in lines:
+            writer.writerow(inert(line.get(name, "") for name in names))
     return text.getvalue()

@@ -160,6 +160,16 @@ def deep_grey(root):
     PIL.Image.fromarray(pixels).save(root / "art" / "cat" / "deep.png")
 
 
+def dark(root):
+    """Twelve bits of a microscope, stored as the lower ones of sixteen."""
+    pixels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    PIL.Image.fromarray(pixels).save(root / "art" / "cat" / "dark.tif")
+
+
+def tag_profile(root):
+    save(root / "art" / "cat" / "wide.png", icc_profile=b"Adobe RGB" * 20)
+
+
 def deep_colour(root):
     """An RGB file of 16 bits, which Pillow reads and cannot write."""
 

@@ -43,6 +43,8 @@ FOLDER_CASES = [
     (d.cmyk, "cmyk", 1, "art/cat/cmyk.jpg"),
     (d.alpha, "alpha", 1, "art/cat/alpha.png"),
     (d.deep_grey, "deep", 1, "art/cat/deep.png"),
+    (d.dark, "dark", 1, "art/cat/dark.tif"),
+    (d.tag_profile, "profile", 1, "art/cat/wide.png"),
     (d.deep_colour, "deep", 1, "art/cat/deep.png"),
     (d.animate, "frames", 1, "art/cat/two.gif"),
     (d.odd_name, "copies", 1, "art/cat/3.png = art/cat/caf"),
@@ -50,6 +52,7 @@ FOLDER_CASES = [
 # Other kinds that a case cannot do without.
 ALSO = {
     d.deep_grey: {"grey"},
+    d.dark: {"grey", "deep"},
     d.animate: {"palette"},
     d.drop_images: {"empty_domain"},
 }

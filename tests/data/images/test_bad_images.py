@@ -26,7 +26,9 @@ def test_bad_images_are_found_and_named(data, tmp_path):
     found = find_bad_images(everything, done.append)
     assert sorted(found) == sorted(everything[len(paths) :])
     assert found[str(tmp_path / "empty.png")] == "the file is empty"
-    assert found[str(tmp_path / "text.jpg")] == "cannot identify image file"
+    assert found[str(tmp_path / "text.jpg")] == (
+        "it is no image that is read; JPEG, PNG, BMP, GIF, WebP and TIFF are"
+    )
     assert "truncated" in found[str(tmp_path / "cut.png")]
     assert found[gone] == "No such file or directory"
     assert sum(done) == len(everything)

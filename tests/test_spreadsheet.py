@@ -1,0 +1,31 @@
+import pytest
+
+from dmg_tf.spreadsheet import inert, original
+
+
+@pytest.mark.parametrize(
+    "cell, written",
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1+1", "'+1+1"),
+        ("-a.png", "'-a.png"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("'=1", "''=1"),
+        ("it's", "it's"),
+        ("'quoted'", "'quoted'"),
+        ("a=b", "a=b"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+.5", "+.5"),
+        ("-inf", "-inf"),
+        ("", ""),
+    ],
+)
+def test_formulas_become_text_and_come_back(cell, written):
+    assert inert([cell]) == [written]
+    assert original([written]) == [cell]
+
+
+def test_numbers_are_left():
+    assert inert([-1, -0.5, None]) == [-1, -0.5, None]
