@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dmg_tf.data.names import OVERALL
 from dmg_tf.errors import UserError
 
-OVERALL = "overall"
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
 
