@@ -16,8 +16,10 @@ import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
 from dmg_tf import settings
+from dmg_tf.data.names import nfc
 from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.files import name_part
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import names_of, setting
@@ -238,6 +240,10 @@ class RunConfig:
         METHODS.check(self.method)
         method = METHODS[self.method]
         filled = {"dataset": dataset}
+        if self.target is not None:
+            filled["target"] = nfc(self.target)
+        if self.sources is not None:
+            filled["sources"] = tuple(map(nfc, self.sources))
         preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
@@ -249,8 +255,8 @@ class RunConfig:
         if self.output is None:
             filled["output"] = str(
                 pathlib.Path("runs")
-                / f"{dataset}-{self.target}-{self.method}-{self.backbone}"
-                f"-seed{self.seed}"
+                / f"{dataset}-{name_part(str(self.target))}-{self.method}"
+                f"-{self.backbone}-seed{self.seed}"
             )
         config = dataclasses.replace(self, **filled)
         config.check()

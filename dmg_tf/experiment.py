@@ -13,7 +13,7 @@ import keras
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
-from dmg_tf.data import detect_dataset
+from dmg_tf.data import detect_dataset, why_dataset
 from dmg_tf.data.examples import DomainData
 from dmg_tf.devices.devices import Devices
 from dmg_tf.evaluation.images import RunImages, usable_data
@@ -74,6 +74,7 @@ def run_training(
         WorkerLost: If another machine of the run is gone.
     """
     begin = time.perf_counter()
+    auto = config.dataset == "auto"
     config = config.resolve(detect_dataset(config.dataset, config.data))
     with Devices(config.strategy) as devices:
         devices.check(config.batch_size, config.jit)
@@ -82,6 +83,9 @@ def run_training(
         devices.meet()  # none writes before all have looked
         if finished is not None:
             return finished
+        why = why_dataset(config.dataset, config.data) if auto else ""
+        if why:
+            print_error(f"note: {why}")
         data, bad_images = usable_data(config)
         with dtype_policy(config.precision):
             with devices.strategy.scope():

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -124,6 +125,23 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     with writing(path), whole_folder(path) as temporary:
         yield temporary
         remove_folder(path)
+
+
+# Folders' names are made of several parts, and end at 255 bytes.
+_PART_BYTES = 100
+
+
+def name_part(text: str) -> str:
+    """Returns a text as a part of a file's name: cut, if it is very long.
+
+    Texts that differ stay different.
+    """
+    encoded = os.fsencode(text)
+    if len(encoded) <= _PART_BYTES:
+        return text
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    short = encoded[: _PART_BYTES - len(digest) - 1]
+    return f"{short.decode('utf-8', 'ignore')}-{digest}"
 
 
 def _aside(path: pathlib.Path) -> pathlib.Path:

@@ -239,10 +239,24 @@ def check_domains(config: RunConfig) -> None:
             such domains.
     """
     # NumPy, which comes along, would slow the answer to a mistyped flag.
-    from dmg_tf.data.domains import domain_names, pick_domains
+    from dmg_tf.data import detect_dataset, why_dataset
+    from dmg_tf.data.domains import (
+        as_known,
+        check_no_splits,
+        domain_names,
+        pick_domains,
+    )
 
     known = domain_names(config.dataset, config.data)
     where = config.data or "the built-in data"
+    if config.sources is None:
+        check_no_splits(known, where)
+    asked = [name for name in (config.target, *(config.sources or ())) if name]
+    if config.dataset == "auto" and any(
+        as_known(name, known) not in known for name in asked
+    ):
+        why = why_dataset(detect_dataset("auto", config.data), config.data)
+        where += f" ({why})" * bool(why)
     if config.target is None:
         raise UserError(
             "--target is the domain to hold out; "

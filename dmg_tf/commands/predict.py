@@ -12,7 +12,7 @@ from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.predict.files import BATCH_SIZE, predict_files
 from dmg_tf.predict.inputs import STDIN, collect_paths
 from dmg_tf.predict.predictor import add_trust, check_model
-from dmg_tf.predict.table import check_csv, counted
+from dmg_tf.predict.table import check_csv
 
 _COLUMNS = """\
 columns, a row an image:
@@ -116,10 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     load_tensorflow()
     if paths.left_out:
-        print_error(
-            "left out, without the suffix of an image: "
-            f"{counted(paths.left_out, 'file')}"
-        )
+        print_error(f"left out: {paths.note()}")
     try:
         done = predict_files(
             args.model,

@@ -36,6 +36,41 @@ def detect_dataset(dataset: str, root: str | None) -> str:
     return next(name for name in DATASETS.names() if DATASETS[name].fallback)
 
 
+def why_dataset(dataset: str, root: str | None) -> str:
+    """Returns why a folder is read as a dataset, and how to read it otherwise.
+
+    Args:
+        dataset: What `detect_dataset` found.
+        root: The folder.
+
+    Returns:
+        A line; "" where a folder has nothing that looks like lists.
+    """
+    if root is None:
+        return ""
+    folder = pathlib.Path(root)
+    fallback = next(n for n in DATASETS.names() if DATASETS[n].fallback)
+    layout = DATASETS[dataset].layout
+    if layout is not None:
+        path = layout.evidence(folder)
+        reason = f" because of {path.relative_to(folder)}" if path else ""
+        return (
+            f"{root} is read as {DATASETS[dataset].title}{reason}; --dataset "
+            f"{fallback} reads its folders"
+        )
+    if not DATASETS[dataset].fallback:
+        return ""
+    for name in DATASETS.names():
+        other = DATASETS[name].layout
+        strays = other.strays(folder) if other else []
+        if strays:
+            return (
+                f"{root} is read as folders: {strays[0].relative_to(folder)} "
+                f"names no image of a domain; --dataset {name} reads lists"
+            )
+    return ""
+
+
 def check_folder(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
     """Returns the path of a dataset's folder, if it is one.
 

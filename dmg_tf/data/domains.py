@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dmg_tf.data import detect_dataset
+from dmg_tf.data.names import are_splits, check_names, nfc
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.registry import DATASETS
 
@@ -32,13 +33,20 @@ def pick_domains(
         where: What the domains were read from, for error messages.
 
     Raises:
-        UserError: If a name is unknown, the target is among the sources, a
-            source is named twice, or fewer than two sources are left.
+        UserError: If a name is unknown or can't be, the target is among the
+            sources, a source is named twice, fewer than two sources are left,
+            or all domains are called as splits are and no sources are named.
     """
+    if sources is None:
+        check_no_splits(known, where)
+    target = as_known(target, known)
+    if sources is not None:
+        sources = [as_known(name, known) for name in sources]
     for name in (target, *(sources or ())):
         if name not in known:
             raise unknown_name(f"domain in {where}", name, known)
     picked = tuple(sources or (name for name in known if name != target))
+    check_names("domain", (*picked, target))
     if target in picked:
         raise UserError(
             f"the target {target!r} is among the sources {', '.join(picked)}; "
@@ -52,3 +60,18 @@ def pick_domains(
             f"{target!r}, got {', '.join(picked) or 'none'} in {where}"
         )
     return picked
+
+
+def as_known(name: str, known: Sequence[str]) -> str:
+    """Returns a domain's name as the dataset has it, in any Unicode form."""
+    return next((k for k in known if nfc(k) == nfc(name)), name)
+
+
+def check_no_splits(known: Sequence[str], where: str) -> None:
+    """Raises UserError if all domains are called as splits are."""
+    if are_splits(known):
+        raise UserError(
+            f"{where} has {', '.join(known)} where domains belong, which look "
+            "like splits of one domain; expected DIR/<domain>/<class>/<image>; "
+            "if they are domains, name them by --sources"
+        )

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dmg_tf.data.names import check_names, twin_note
+from dmg_tf.data.same_files import RealFiles, check_each_once
 from dmg_tf.errors import UserError
 
 
@@ -118,7 +120,7 @@ class DomainData:
                 keep = [i for i, p in enumerate(examples.paths) if p not in bad]
                 changes[split] = examples.select(np.asarray(keep, np.int64))
         data = dataclasses.replace(self, **changes)
-        check_domain_data(data)
+        _check_splits(data)
         return data
 
 
@@ -139,14 +141,22 @@ def lacking_classes(data: DomainData) -> dict[str, list[str]]:
     return lacking
 
 
-def noting_lacking_classes(data: DomainData) -> DomainData:
-    """Returns the data, with a note on classes that a source lacks."""
-    notes = tuple(
+def with_notes(data: DomainData) -> DomainData:
+    """Returns the data, with notes on classes that a source lacks, and names.
+
+    Names that differ in upper case alone are one folder on other systems.
+    """
+    lacking = tuple(
         f"the training list of {domain} has no image of "
         f"{first_few(names)}; other sources teach it"
         for domain, names in lacking_classes(data).items()
     )
-    return dataclasses.replace(data, notes=data.notes + notes)
+    domains = (*data.source_domains, data.target_domain)
+    twins = (
+        *twin_note("domains", domains),
+        *twin_note("classes", data.class_names),
+    )
+    return dataclasses.replace(data, notes=data.notes + lacking + twins)
 
 
 def first_few(names: Sequence[str], count: int = 3) -> str:
@@ -155,7 +165,29 @@ def first_few(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(map(repr, names[:count])) + more
 
 
-def check_domain_data(data: DomainData) -> None:
+def check_domain_data(data: DomainData, apart: bool = False) -> None:
+    """Checks what every dataset must keep to; readers end with it.
+
+    Args:
+        data: What was read.
+        apart: Whether the reader has made sure that no file is there twice.
+
+    Raises:
+        UserError: If a split or a class to learn holds no image, a file is
+            there twice by whatever path, or a name can't be.
+    """
+    check_names("domain", (*data.source_domains, data.target_domain))
+    check_names("class", data.class_names)
+    _check_splits(data)
+    if not apart:
+        splits = (data.train, data.validation, data.test, data.out_of_domain)
+        paths = [
+            p for split in splits if split is not None for p in split.paths
+        ]
+        check_each_once(paths, RealFiles().find(paths))
+
+
+def _check_splits(data: DomainData) -> None:
     """Raises UserError where a split or a class to learn holds no image."""
     if len(data.class_names) < 2:
         raise UserError(
@@ -168,8 +200,15 @@ def check_domain_data(data: DomainData) -> None:
             examples = getattr(data, split)
             labels = examples.labels[examples.domain_ids == index]
             if not len(labels):
+                why = ""
+                if split == "validation" and not len(data.validation):
+                    why = (
+                        ": a class needs two images in each source, one to "
+                        "learn from and one to select the epoch by"
+                    )
                 raise UserError(
                     f"the source domain {domain!r} has no images for {split}"
+                    f"{why}"
                 )
     _check_classes(data)
     if not len(data.out_of_domain):

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.data import detect_dataset
+from dmg_tf.data import check_folder, detect_dataset
 from dmg_tf.data.examples import DomainData, Examples
 from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
+from dmg_tf.data.names import nfc
 from dmg_tf.data.service.client import (
     check_service,
     not_for_service,
@@ -258,11 +259,14 @@ def images_of_run(
     config = config or before
     changes = {"sources": tuple(results["source_domains"])}
     if config.data != before.data:
-        changes["dataset"] = detect_dataset("auto", config.data)
+        changes["dataset"] = _dataset_there(before, config.data)
     config = dataclasses.replace(config, **changes)
     config.check()
+    _check_data_is_there(config)
     data = load_data(config)
-    if list(data.class_names) != results["class_names"]:
+    # In the Unicode form that names have in results.
+    config = dataclasses.replace(config, target=data.target_domain)
+    if list(data.class_names) != list(map(nfc, results["class_names"])):
         raise UserError(
             f"the model knows the classes {', '.join(results['class_names'])}; "
             f"the data has {', '.join(data.class_names)}"
@@ -271,6 +275,25 @@ def images_of_run(
     if bad:
         data = data.without(_moved(bad, before.data, config.data))
     return config, data
+
+
+def _dataset_there(before: RunConfig, root: str) -> str:
+    """Returns how other data is read: as the run's own, if it looks like it."""
+    folder = check_folder(root, "--data ")
+    spec = DATASETS[before.dataset]
+    if spec.fallback or spec.recognises(folder):
+        return before.dataset
+    return detect_dataset("auto", root)
+
+
+def _check_data_is_there(config: RunConfig) -> None:
+    if config.data is not None and not os.path.isdir(config.data):
+        looked = os.path.abspath(config.data)
+        raise UserError(
+            f"the run's data is not at {config.data}"
+            + f" (looked at {looked})" * (looked != config.data)
+            + "; say where it is now: evaluate RUN --data DIR"
+        )
 
 
 def _moved(

@@ -1,6 +1,6 @@
 """Which images a prediction is asked for: files, folders, patterns, lists."""
 
-import codecs
+import collections
 import glob
 import json
 import os
@@ -9,7 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from dmg_tf.data.datasets.folder import IMAGE_SUFFIXES
+from dmg_tf.data.datasets.spec import encoding_of
+from dmg_tf.data.datasets.walk import (
+    IMAGE_SUFFIXES,
+    in_words,
+    is_hidden,
+    is_image,
+)
 from dmg_tf.data.images.formats import MAX_BYTES
 from dmg_tf.errors import UserError
 
@@ -22,12 +28,12 @@ class ImagePaths:
     Counting them first is what makes a progress bar's time left possible.
 
     Attributes:
-        left_out: Number of files in folders and patterns that are no images
-            by their suffix.
+        left_out: {reason of `walk.REASONS`: how many files and folders} of
+            what was found in folders and by patterns and is not taken.
     """
 
     def __init__(self):
-        self.left_out = 0
+        self.left_out = collections.Counter()
         self._count = 0
         self._file = tempfile.TemporaryFile("w+", encoding="ascii")
 
@@ -47,6 +53,10 @@ class ImagePaths:
                 f"{error.strerror}"
             ) from error
         self._count += 1
+
+    def note(self) -> str:
+        """Returns what is left out, in words; "" if it is nothing."""
+        return in_words(self.left_out)
 
     def __len__(self) -> int:
         return self._count
@@ -129,17 +139,19 @@ def _add_folder(paths, folder, above=()):
         with os.scandir(folder) as scan:
             # "/" counts in the order: "a-b/x" comes before "a/x".
             entries = sorted(
-                e.name + "/" if e.is_dir() else e.name
-                for e in scan
-                if not e.name.startswith(".")
+                e.name + "/" if os.path.isdir(e.path) else e.name for e in scan
             )
     except OSError:
         paths.add(folder)  # a row with the reason
         return
     here = (status.st_dev, status.st_ino)
     if here in above:
-        return  # a link to a folder above, which has no end
+        paths.left_out["link_above"] += 1  # it would have no end
+        return
     for name in entries:
+        if is_hidden(name.rstrip("/"), folder=name.endswith("/")):
+            paths.left_out["hidden"] += 1
+            continue
         path = os.path.join(folder, name)
         if name.endswith("/"):
             _add_folder(paths, path.rstrip("/"), (*above, here))
@@ -150,11 +162,17 @@ def _add_folder(paths, folder, above=()):
 def _add_matches(paths, pattern):
     matches = sorted(
         path.rstrip("/") + "/" if os.path.isdir(path) else path
-        for path in glob.iglob(pattern, recursive=True)
+        for path in glob.iglob(_literal_first(pattern), recursive=True)
     )
     if not matches:
+        brackets = (
+            "; [ab] stands for one of these letters, [[] for a bracket"
+            if "[" in pattern
+            else ""
+        )
         raise UserError(
             f"nothing matches {pattern}; ** stands for folders of any depth"
+            f"{brackets}"
         )
     entered = None
     for path in matches:
@@ -167,11 +185,26 @@ def _add_matches(paths, pattern):
             _add_image(paths, path)
 
 
+def _literal_first(pattern: str) -> str:
+    """Returns a pattern in which folders that are there stand for themselves.
+
+    `photos [2020]/*.png` means the folder of that name, if there is one.
+    """
+    parts = pattern.split("/")
+    there = 0
+    for count in range(1, len(parts)):
+        before = "/".join(parts[:count])
+        if before and not os.path.isdir(before):
+            break
+        there = count
+    return "/".join([*map(glob.escape, parts[:there]), *parts[there:]])
+
+
 def _add_image(paths, path):
-    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+    if is_image(path):
         paths.add(path)
     else:
-        paths.left_out += 1
+        paths.left_out["not_images"] += 1
 
 
 def _add_list(paths, name):
@@ -180,12 +213,30 @@ def _add_list(paths, name):
         with file:
             for number, line in enumerate(file):
                 if number == 0:
-                    line = line.removeprefix(codecs.BOM_UTF8)
+                    line = _without_mark(line, name)
                 path = os.fsdecode(line).rstrip("\r\n")
                 if path:
-                    paths.add(path)
+                    paths.add(_as_meant(path))
     except OSError as error:
         raise UserError(
             f"cannot read the list {name}: {error.strerror}; expected a file "
             "with the path of an image a line"
         ) from error
+
+
+def _without_mark(line: bytes, name: str) -> bytes:
+    encoding, mark = encoding_of(line)
+    if encoding != "utf-8":
+        raise UserError(
+            f"cannot read the list {name}: it is {encoding.upper()}; save it "
+            "as UTF-8"
+        )
+    return line[mark:]
+
+
+def _as_meant(path: str) -> str:
+    """Returns a path without what stands around it, if that alone is there."""
+    bare = path.strip().strip("\"'")
+    if bare != path and not os.path.lexists(path) and os.path.lexists(bare):
+        return bare
+    return path

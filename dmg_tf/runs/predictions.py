@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dmg_tf.data.names import OVERALL
 from dmg_tf.errors import UserError
 from dmg_tf.spreadsheet import inert, original
 
-OVERALL = "overall"
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
 

@@ -14,7 +14,7 @@ import random
 import numpy as np
 import PIL.Image
 
-from tests.campaign.children import make_data, mains, run
+from tests.campaign.children import mains, make_data, run
 
 FORMATS = {
     "JPEG": ("jpg", {"quality": 90}),

@@ -14,7 +14,7 @@ import random
 import shutil
 import signal
 
-from tests.campaign.children import Kill, flags, make_data, mains, run
+from tests.campaign.children import Kill, flags, mains, make_data, run
 
 CLOCKS = ("seconds", "images_per_second")
 # Fields of results.json that no two runs have alike.

@@ -1,0 +1,1 @@
+"""Inputs that once went wrong, a builder a file, and tests that try them."""

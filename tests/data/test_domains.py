@@ -9,10 +9,13 @@ def test_domains_of_each_layout(tiny_folder, tmp_path):
     assert domain_names("auto", None) == DOMAINS
     assert domain_names("auto", str(tiny_folder)) == ("a", "b", "c")
     for name in ("z", "y"):
-        (tmp_path / f"{name}_train.txt").write_text("")
+        line = f"{name}/dog/1.png 0\n"
+        (tmp_path / f"{name}_train.txt").write_text(line)
     assert domain_names("auto", str(tmp_path)) == ("y", "z")
     (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / "u_train_kfold.txt").write_text("")
+    (tmp_path / "splits" / "u_train_kfold.txt").write_text("u/dog/1.png 1\n")
+    # A note that is called as a list is none.
+    (tmp_path / "splits" / "note_train_kfold.txt").write_text("See above.\n")
     assert domain_names("auto", str(tmp_path)) == ("u",)
     assert domain_names("domainnet", str(tmp_path)) == ("y", "z")
 

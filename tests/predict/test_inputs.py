@@ -67,20 +67,32 @@ def test_a_folder_is_in_the_order_of_its_paths(folder):
 
 
 def test_others_are_counted(folder):
-    assert collect_paths(["d"]).left_out == 1
-    assert collect_paths(["d/*"]).left_out == 1
-    assert collect_paths(["e"]).left_out == 0
+    found = collect_paths(["d"])
+    assert found.left_out == {"not_images": 1, "hidden": 2}
+    assert found.note() == "1 file that is no image, 2 hidden"
+    assert collect_paths(["d/*"]).left_out == {"not_images": 1}
+    assert collect_paths(["e"]).note() == ""
 
 
 def test_a_name_that_looks_like_a_pattern(folder):
     (folder / "e" / "x[1].png").touch()
     assert list(collect_paths(["e/x[1].png"])) == ["e/x[1].png"]
+    (folder / "d [2020]" / "x").mkdir(parents=True)
+    (folder / "d [2020]" / "x" / "1.png").touch()
+    there = ["d [2020]/x/1.png"]
+    for pattern in ("d [2020]/*/*.png", "d [2020]/**", "./d [2020]/x/?.png"):
+        found = list(collect_paths([pattern]))
+        assert [path.removeprefix("./") for path in found] == there
+    with pytest.raises(UserError, match=r"\[\[\] for a bracket"):
+        collect_paths(["d [2021]/*.png"])
 
 
 def test_a_loop_of_links_ends_and_a_broken_link_is_kept(folder):
     os.symlink("..", folder / "d" / "a" / "up")
     os.symlink("nowhere", folder / "d" / "c.jpg")
-    assert list(collect_paths(["d"])) == [*BELOW_D, "d/c.jpg"]
+    found = collect_paths(["d"])
+    assert list(found) == [*BELOW_D, "d/c.jpg"]
+    assert "1 link to a folder above" in found.note()
 
 
 def test_a_name_that_is_no_text(folder):
@@ -97,6 +109,13 @@ def test_lists(folder, monkeypatch):
     (folder / "list").write_bytes(lines)
     assert list(collect_paths([], ["list"])) == expected
     assert list(collect_paths(["e"], ["list"])) == ["e/z.gif", *expected]
+
+    (folder / "quoted").write_text('"e/z.gif"\ne/z.gif \t\n"no.gif"\n')
+    found = list(collect_paths([], ["quoted"]))
+    assert found == ["e/z.gif", "e/z.gif", '"no.gif"']
+    (folder / "wide").write_text("e/z.gif\n", "utf-16")
+    with pytest.raises(UserError, match="wide: it is UTF-16; save it as UTF-8"):
+        collect_paths([], ["wide"])
 
     class Stdin:
         buffer = io.BytesIO(lines)

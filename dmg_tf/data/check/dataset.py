@@ -60,9 +60,12 @@ def check_dataset(
         inventory = scan_folder(root, problems)
     else:
         inventory = scan_lists(root, layout, problems)
-    report_classes(inventory, problems, complete=layout is None)
     sizes_and_formats = {}
-    if not fast:
+    # Of splits in the place of classes all the rest would mislead.
+    misread = "split_folders" in problems or "split_domains" in problems
+    if not misread:
+        report_classes(inventory, problems, complete=layout is None)
+    if not (fast or misread):
         sizes_and_formats = _open_all(root, inventory, problems)
     report_others(root, inventory, problems, fast)
     problem_rows = problems.as_json()

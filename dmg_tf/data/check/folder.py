@@ -3,18 +3,23 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from dmg_tf.data.check.problems import Problems
 from dmg_tf.data.datasets.folder import (
-    IMAGE_SUFFIXES,
-    list_images,
-    subfolders,
+    domain_folders,
+    holds_splits,
+    list_domain,
+    real_homes,
+    splits_in_words,
     validation_count,
 )
+from dmg_tf.data.datasets.walk import LeftOut, Walk
 from dmg_tf.data.images.formats import foreign_format, open_image
+from dmg_tf.data.names import are_splits, check_names, twins
+from dmg_tf.data.same_files import RealFiles, same_files, strangers
 from dmg_tf.errors import UserError
 
 # Images all the same, of formats that are not read.
@@ -77,25 +82,37 @@ def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
     Returns:
         The images; a folder without images is no domain of it.
     """
-    listed, others = {}, []
-    folders = subfolders(root)
-    for domain in folders:
-        listed[domain] = {}
-        for name in _readable_subfolders(root, domain):
-            images, rest = list_images(root / domain / name)
-            others += [f"{domain}/{name}/{file}" for file in rest]
-            if images:
-                listed[domain][name] = images
-        if not listed[domain]:
-            problems.add("empty_domain", domain)
-    listed = {domain: classes for domain, classes in listed.items() if classes}
+    walk = Walk(root)
+    folders = domain_folders(walk, root)
+    listed = {}
+    for domain, folder in folders.items():
+        try:
+            classes = list_domain(walk, folder)
+        except UserError as error:
+            reason = str(error).rpartition(": ")[2]
+            walk.left_out.add("unreadable_folder", f"{folder}: {reason}")
+            continue
+        if not classes:
+            problems.add("empty_domain", f"{folder}/")
+            continue
+        if holds_splits(classes):
+            problems.add("split_folders", splits_in_words(folder, classes))
+        listed[domain] = classes
+    if are_splits(tuple(listed)):
+        problems.add("split_domains", ", ".join(listed))
+    _report_names(listed, problems)
+    report_left_out(walk.left_out, problems)
+    inventory = _index(listed, walk.left_out)
+    report_same_files(root, inventory, problems, real_homes(root, folders))
+    return inventory
+
+
+def _index(listed, left_out) -> Inventory:
     names, domain_ids, labels = [], [], []
-    class_names = sorted(
-        {name for classes in listed.values() for name in classes}
-    )
-    for domain_id, (domain, classes) in enumerate(listed.items()):
+    class_names = sorted({n for classes in listed.values() for n in classes})
+    for domain_id, classes in enumerate(listed.values()):
         for name, images in classes.items():
-            names += [f"{domain}/{name}/{image}" for image in images]
+            names += images
             domain_ids += [domain_id] * len(images)
             labels += [class_names.index(name)] * len(images)
     inventory = Inventory(
@@ -105,41 +122,66 @@ def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
         domain_ids=np.asarray(domain_ids, np.int32),
         labels=np.asarray(labels, np.int32),
         roles=np.zeros(len(names), np.int32),
-        others=others,
+        others=left_out.names.get("not_images", []),
     )
     images = inventory.images()
     held_out = np.vectorize(validation_count, otypes=[np.int64])(images)
     inventory.counts = np.stack([images - held_out, held_out], axis=-1)
-    for name in walk(root, problems):
-        if name.count("/") < 2 and is_image(name):
-            problems.add("misplaced", name)
     return inventory
 
 
-def walk(root: pathlib.Path, problems: Problems) -> Iterator[str]:
-    """Yields the relative paths of all visible files; reports hidden ones."""
+def _report_names(listed, problems) -> None:
+    """Reports names that can't be, and those that some systems hold for one."""
+    classes = list(dict.fromkeys(n for names in listed.values() for n in names))
+    for kind, names in (("domain", list(listed)), ("class", classes)):
+        for name in names:
+            try:
+                check_names(kind, [name])
+            except UserError as error:
+                problems.add("bad_name", str(error))
+    for group in twins(listed):
+        problems.add("case_twins", " = ".join(group))
+    for domain, names in listed.items():
+        for group in twins(names):
+            problems.add("case_twins", f"{domain}: {' = '.join(group)}")
 
-    def report(error: OSError):
-        path = os.path.relpath(error.filename, root)
-        problems.add("unreadable_folder", f"{path}: {error.strerror}")
 
-    base = os.fspath(root)
-    for parent, folders, files in os.walk(
-        base, onerror=report, followlinks=True
-    ):
-        prefix = parent[len(base) :].strip(os.sep).replace(os.sep, "/")
-        prefix = prefix and prefix + "/"
-        # Neither a domain nor a class begins with two underscores.
-        skip = (".", "__") if prefix.count("/") < 2 else (".",)
-        for name in sorted(folders):
-            if name.startswith(skip):
-                problems.add("hidden", f"{prefix}{name}/")
-        folders[:] = sorted(n for n in folders if not n.startswith(skip))
-        for name in sorted(files):
-            if name.startswith("."):
-                problems.add("hidden", prefix + name)
-            else:
-                yield prefix + name
+def report_left_out(left_out: LeftOut, problems: Problems) -> None:
+    """Reports what a walk left out but other files, which are looked into."""
+    for reason, names in left_out.names.items():
+        if reason != "not_images":
+            for name in sorted(names):
+                problems.add(reason, name)
+
+
+def report_same_files(
+    root: pathlib.Path,
+    inventory: Inventory,
+    problems: Problems,
+    homes: Mapping[str, str],
+) -> None:
+    """Reports what links do: images by several paths, or of another domain.
+
+    Args:
+        root: The folder.
+        inventory: The images.
+        problems: Where to report.
+        homes: {domain: real path of its folder}.
+    """
+    names = inventory.names
+    found = RealFiles().find(os.path.join(root, name) for name in names)
+    owners = [inventory.domains[i] for i in inventory.domain_ids]
+    for i in strangers(found, owners, homes):
+        problems.add("other_domain", f"{names[i]} by a link")
+    for positions in same_files(found):
+        problems.add("same_file", " = ".join(names[i] for i in positions))
+
+
+def walk_all(root: pathlib.Path, problems: Problems) -> Iterator[str]:
+    """Yields the relative paths of all visible files; reports what is not."""
+    walk = Walk(root)
+    yield from sorted(walk.files())
+    report_left_out(walk.left_out, problems)
 
 
 def report_others(
@@ -165,11 +207,6 @@ def report_others(
             problems.add("not_images", name)
 
 
-def is_image(name: str) -> bool:
-    """Says whether a file is an image by its suffix."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
 def _image_format(path: pathlib.Path) -> str | None:
     try:
         with open(path, "rb") as file:
@@ -180,11 +217,3 @@ def _image_format(path: pathlib.Path) -> str | None:
             return image.format
     except Exception:  # Pillow raises many kinds
         return None
-
-
-def _readable_subfolders(root, domain) -> list[str]:
-    try:
-        return subfolders(root / domain)
-    except UserError:
-        # `walk` reports it, with the reason.
-        return []

@@ -47,11 +47,22 @@ KINDS: dict[str, Kind] = {
         "folder further down, give that folder",
         counted=False,
     ),
-    "empty_domain": Kind(
+    "split_folders": Kind(
         ERROR,
-        "domains without images",
-        "put images in DIR/<domain>/<class>/<image>, or move the folder out "
-        "if it is no domain",
+        "domains that hold splits where classes belong",
+        "move the class folders of one split, or of all, up into DIR/<domain>/",
+    ),
+    "split_domains": Kind(
+        ERROR,
+        "splits where domains belong",
+        "put images in DIR/<domain>/<class>/<image>; if these are domains, "
+        "train with --sources",
+        counted=False,
+    ),
+    "bad_name": Kind(
+        ERROR,
+        "names that cannot be",
+        "rename the folders: results, columns and paths are called by them",
     ),
     "one_class": Kind(
         ERROR,
@@ -108,6 +119,11 @@ KINDS: dict[str, Kind] = {
         "list entries that belong to another domain",
         "remove the lines: the target domain would be trained on",
     ),
+    "same_file": Kind(
+        ERROR,
+        "images that are there by several paths",
+        "remove all but one path: an image twice is learned from and scored on",
+    ),
     "split_overlap": Kind(
         ERROR,
         "images in two splits of their domain",
@@ -131,6 +147,30 @@ KINDS: dict[str, Kind] = {
         ERROR,
         "sets of identical files with different classes",
         "keep the copy with the right class, remove the others",
+    ),
+    "empty_domain": Kind(
+        WARNING,
+        "folders beside the domains without an image in a class folder",
+        "they are no domains: put images in DIR/<domain>/<class>/<image>, or "
+        "move the folder out",
+    ),
+    "case_twins": Kind(
+        WARNING,
+        "names that differ in upper case alone",
+        "rename one: macOS and Windows hold such folders for one",
+    ),
+    "no_list": Kind(
+        WARNING,
+        "text files called as lists that are none",
+        "they are not used; name a list after the folder of its domain",
+    ),
+    "link_above": Kind(
+        WARNING,
+        "links to a folder above themselves",
+        "they are not followed; remove them",
+    ),
+    "special": Kind(
+        WARNING, "pipes, sockets and devices", "they are not used; remove them"
     ),
     "missing_in_train": Kind(
         WARNING,
@@ -202,6 +242,11 @@ KINDS: dict[str, Kind] = {
         NOTE,
         "classes that a domain's validation list lacks",
         "the epoch is selected without them",
+    ),
+    "empty_class": Kind(
+        NOTE,
+        "class folders without images",
+        "they are no classes of their domain",
     ),
     "validation_in_train": Kind(
         NOTE,

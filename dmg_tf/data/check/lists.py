@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from dmg_tf.data.check.folder import Inventory, is_image, walk
+from dmg_tf.data.check.folder import Inventory, report_same_files, walk_all
 from dmg_tf.data.check.problems import Problems
 from dmg_tf.data.datasets.folder import validation_count
 from dmg_tf.data.datasets.list_reader import (
@@ -15,6 +15,8 @@ from dmg_tf.data.datasets.list_reader import (
     wrong_label_text,
 )
 from dmg_tf.data.datasets.spec import SPLITS, VALIDATION, ListLayout
+from dmg_tf.data.datasets.walk import is_image
+from dmg_tf.data.same_files import strangers
 
 
 def scan_lists(
@@ -58,10 +60,14 @@ def scan_lists(
     }
     # Missing files count as well, or a class may be gone and labels be off.
     _report_labels(reader, paths, root, problems)
-    inventory = _index(domains, reader.class_names, listed, missing, problems)
+    inventory = _index(reader, domains, listed, missing, problems)
     _report_splits(inventory, layout, listed, problems)
-    known = {name for entries in listed.values() for name, _ in entries}
-    for name in walk(root, problems):
+    # `_index` has told those of other domains.
+    report_same_files(root, inventory, problems, homes={})
+    for path in layout.strays(root):
+        problems.add("no_list", _short(str(path), root))
+    known = {name for entries in listed.values() for name, _, _ in entries}
+    for name in walk_all(root, problems):
         if is_image(name) and name not in known:
             problems.add("unlisted", name)
     return inventory
@@ -75,7 +81,7 @@ def _report_labels(reader, lists, root, problems) -> None:
     for path, labels in wrong.items():
         shifts = {label - expected for _, label, expected in labels}
         of_class = collections.defaultdict(set)
-        for name, label in lists[path]:
+        for name, label, _ in lists[path]:
             of_class[class_folder(name)].add(label)
         numbers = [number for given in of_class.values() for number in given]
         # One label a class and one class a label: a numbering of its own.
@@ -101,25 +107,28 @@ def _report_labels(reader, lists, root, problems) -> None:
                 problems.add("wrong_label", _short(text, root))
 
 
-def _index(domains, class_names, listed, missing, problems) -> Inventory:
+def _index(reader, domains, listed, missing, problems) -> Inventory:
     """Gives every image a position, one domain and the splits that name it."""
-    homes = {}
-    for domain in domains:
-        folders = collections.Counter(
-            name.rsplit("/", 3)[-3]
-            for split in SPLITS
-            for name, _ in listed.get((domain, split), ())
-        )
-        homes[domain] = folders.most_common(1)[0][0] if folders else None
+    class_names = reader.class_names
+    everything = [
+        (domain, entry)
+        for (domain, _), entries in listed.items()
+        for entry in entries
+    ]
+    homes = reader.homes(
+        [domain for domain, _ in everything],
+        reader.find(entry for _, entry in everything),
+        domains,
+    )
     positions, domain_ids, labels, roles = {}, [], [], []
     label_of = {name: label for label, name in enumerate(class_names)}
     for (domain, split), entries in listed.items():
         domain_id, bit = domains.index(domain), 1 << SPLITS.index(split)
-        others = {home for home in homes.values() if home != homes[domain]}
-        for name, _ in entries:
+        found = reader.find(entries)
+        strange = set(strangers(found, [domain] * len(entries), homes))
+        for number, (name, _, _) in enumerate(entries):
             position = positions.get(name)
-            strange = name.rsplit("/", 3)[-3] in others
-            if strange or (
+            if number in strange or (
                 position is not None and domain_ids[position] != domain_id
             ):
                 problems.add("other_domain", f"{name} in {split} of {domain}")

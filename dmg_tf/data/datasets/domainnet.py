@@ -4,15 +4,16 @@ import pathlib
 from collections.abc import Sequence
 
 from dmg_tf.data.datasets.folder import split_by_seed
-from dmg_tf.data.datasets.list_reader import ListReader, check_apart
+from dmg_tf.data.datasets.list_reader import ListReader
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
-from dmg_tf.data.domains import pick_domains
+from dmg_tf.data.domains import as_known, pick_domains
 from dmg_tf.data.examples import (
     DomainData,
     Examples,
     check_domain_data,
-    noting_lacking_classes,
+    with_notes,
 )
+from dmg_tf.data.names import nfc
 
 
 def _list_path(root: pathlib.Path, domain: str, split: str) -> pathlib.Path:
@@ -51,6 +52,7 @@ def load(
         UserError: If a list is missing or wrong; see `ListReader`.
     """
     root = pathlib.Path(root)
+    target = as_known(target, LAYOUT.domains(root))
     sources = pick_domains(LAYOUT.domains(root), target, sources, str(root))
 
     def path_of(domain, split):
@@ -63,15 +65,21 @@ def load(
         + [path_of(d, "val") for d in given]
         + [path_of(target, "test")]
     )
+    domain_of = LAYOUT.domain_of_lists(root)
+    # Lists in circulation give validation images in `train` too.
+    shared = {
+        frozenset((path_of(d, "train"), path_of(d, "val"))) for d in given
+    }
+    reader.check_apart(lists, domain_of, target, shared)
+    left_out = reader.unlisted(
+        {path: lists[path] for path in lists if domain_of[path] != target}
+    )
     train, validation, test = [], [], []
     for index, domain in enumerate(sources):
         entries = lists[path_of(domain, "train")]
-        check_apart(lists, path_of(domain, "train"), path_of(domain, "test"))
         if domain in given:
             held_out = lists[path_of(domain, "val")]
-            listed = {name for name, _ in held_out}
-            # Lists in circulation give validation images in `train` too.
-            entries = [entry for entry in entries if entry[0] not in listed]
+            entries = reader.without(entries, held_out)
         else:
             entries, held_out = _split_by_class(entries, seed)
         train.append(reader.examples(entries, index))
@@ -79,16 +87,17 @@ def load(
         test.append(reader.examples(lists[path_of(domain, "test")], index))
     data = DomainData(
         reader.class_names,
-        sources,
-        target,
+        tuple(map(nfc, sources)),
+        nfc(target),
         Examples.concatenate(train),
         Examples.concatenate(validation),
         Examples.concatenate(test),
         reader.examples(lists[path_of(target, "test")], -1),
+        left_out.note(),
         complete=False,
     )
-    check_domain_data(data)
-    return noting_lacking_classes(data)
+    check_domain_data(data, apart=True)
+    return with_notes(data)
 
 
 def _split_by_class(entries, seed):
@@ -98,7 +107,7 @@ def _split_by_class(entries, seed):
     train, validation = [], []
     for label in sorted(by_label):
         of_class = by_label[label]
-        keep, hold = split_by_seed([name for name, _ in of_class], seed)
+        keep, hold = split_by_seed([nfc(name) for name, _, _ in of_class], seed)
         train += [of_class[i] for i in keep]
         validation += [of_class[i] for i in hold]
     return train, validation

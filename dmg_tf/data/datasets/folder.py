@@ -1,66 +1,25 @@
 """A folder of domains: which images there are, and how they are split."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
+from dmg_tf.data.datasets.walk import IMAGE_SUFFIXES, Walk
 from dmg_tf.data.domains import pick_domains
 from dmg_tf.data.examples import (
     DomainData,
     Examples,
     check_domain_data,
     first_few,
+    with_notes,
 )
+from dmg_tf.data.names import are_splits, double_of, nfc
+from dmg_tf.data.same_files import RealFiles, check_each_once, strangers
 from dmg_tf.errors import UserError
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff".split()
-)
 VALIDATION_SHARE = 0.1
-
-
-def list_images(folder: str | pathlib.Path) -> tuple[list[str], list[str]]:
-    """Lists the files below a folder, hidden ones left out.
-
-    Returns:
-        Sorted relative paths, with "/" on every system: those with a suffix of
-        an image, and the others.
-    """
-    images, others = [], []
-    base = os.fspath(folder)
-    for parent, folders, files in os.walk(base, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = os.path.relpath(parent, base).replace(os.sep, "/") + "/"
-        prefix = "" if prefix == "./" else prefix
-        for name in files:
-            if not name.startswith("."):
-                suffix = os.path.splitext(name)[1].lower()
-                kind = images if suffix in IMAGE_SUFFIXES else others
-                kind.append(prefix + name)
-    return sorted(images), sorted(others)
-
-
-def subfolders(folder: str | pathlib.Path) -> list[str]:
-    """Returns the sorted names of the folders in a folder, hidden ones not.
-
-    Raises:
-        UserError: If the folder is missing or cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.is_dir() and not entry.name.startswith((".", "__"))
-            )
-    except OSError as error:
-        raise UserError(
-            f"cannot read the folder {folder}: {error.strerror or error}; "
-            "expected a folder of domains, DIR/<domain>/<class>/<image>"
-        ) from error
 
 
 def validation_count(count: int, share: float = VALIDATION_SHARE) -> int:
@@ -97,15 +56,57 @@ def split_by_seed(
 def domains(root: str | pathlib.Path) -> tuple[str, ...]:
     """Returns the names of the domains in a folder, sorted.
 
+    A folder without any image below it is none.
+
     Raises:
-        UserError: If the folder is missing or holds no folders.
+        UserError: If the folder is missing or holds no folders of images.
     """
-    names = tuple(subfolders(root))
+    walk = Walk(root)
+    return tuple(sorted(_with_images(walk, domain_folders(walk, root))))
+
+
+def domain_folders(walk: Walk, root: str | pathlib.Path) -> dict[str, str]:
+    """Returns {domain: its folder} of all folders in a dataset's.
+
+    Args:
+        walk: Of the dataset.
+        root: Its folder, for error messages.
+
+    Raises:
+        UserError: If it can't be read, has no folders, or two of them are one
+            name in two Unicode forms.
+    """
+    try:
+        names = walk.folders()
+    except OSError as error:
+        raise UserError(
+            f"cannot read the folder {root}: {error.strerror or error}; "
+            "expected a folder of domains, DIR/<domain>/<class>/<image>"
+        ) from error
     if not names:
         raise UserError(
             f"{root} has no folders; expected DIR/<domain>/<class>/<image>"
         )
-    return names
+    folders: dict[str, str] = {}
+    for name in names:
+        if nfc(name) in folders:
+            raise UserError(
+                f"two folders in {root} are called {nfc(name)!r}, in two "
+                "Unicode forms; rename one"
+            )
+        folders[nfc(name)] = name
+    return folders
+
+
+def _with_images(walk: Walk, folders: Mapping[str, str]) -> list[str]:
+    found = [name for name in folders if walk.has_image(folders[name])]
+    if not found:
+        raise UserError(
+            f"no folder of {walk.root} holds an image; expected "
+            "DIR/<domain>/<class>/<image> with one of the suffixes "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return found
 
 
 def load(
@@ -132,21 +133,31 @@ def load(
     Raises:
         UserError: If the folder does not hold what is described above.
     """
-    root = pathlib.Path(root)
-    sources = pick_domains(domains(root), target, sources, str(root))
-    listings = {d: _list_domain(root, d) for d in (*sources, target)}
-    class_names = tuple(
-        sorted({name for d in sources for name in listings[d].images})
-    )
-    _check_classes(root, sources, target, class_names, listings)
+    walk = Walk(root)
+    folders = domain_folders(walk, root)
+    target = nfc(target)
+    asked = {target, *map(nfc, sources or ())}
+    holding = _with_images(walk, folders)
+    for name in sorted(folders.keys() - set(holding) - asked):
+        walk.left_out.add("no_domain", f"{folders[name]}/")
+    known = sorted({*holding, *(asked & folders.keys())})
+    sources = pick_domains(known, target, sources, str(root))
+    run = (*sources, target)
+    listings = {d: list_domain(walk, folders[d]) for d in run}
+    for domain in run:
+        _check_layout(root, domain, listings[domain])
+    class_names = tuple(sorted({n for d in sources for n in listings[d]}))
+    shut = walk.left_out.names.get("unreadable_folder", [])
+    _check_classes(root, sources, target, class_names, listings, shut)
+    check_files(root, folders, listings)
     train, validation = _split(root, sources, class_names, listings, seed)
     scored = [
         Examples.make(
-            (os.path.join(root, target, name, image) for image in images),
+            (os.path.join(root, image) for image in images),
             [class_names.index(name)] * len(images),
             -1,
         )
-        for name, images in sorted(listings[target].images.items())
+        for name, images in sorted(listings[target].items())
     ]
     data = DomainData(
         class_names,
@@ -156,51 +167,135 @@ def load(
         validation,
         None,
         Examples.concatenate(scored),
-        _notes(listings),
+        walk.left_out.note(),
     )
-    check_domain_data(data)
-    return data
+    check_domain_data(data, apart=True)
+    return with_notes(data)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Listing:
-    """The files of a domain: {class: names of images}, and the others."""
+def list_domain(walk: Walk, folder: str) -> dict[str, list[str]]:
+    """Returns {class: paths of its images, relative to the dataset's folder}.
 
-    images: dict[str, list[str]]
-    others: list[str]
+    Args:
+        walk: Of the dataset; gets what is left out.
+        folder: The domain's.
+
+    Raises:
+        UserError: If it can't be read.
+    """
+    try:
+        names = walk.folders(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the folder {os.path.join(walk.root, folder)}: "
+            f"{error.strerror or error}"
+        ) from error
+    images: dict[str, list[str]] = {}
+    for name in names:
+        path = f"{folder}/{name}"
+        found = [f"{path}/{image}" for image in walk.images(path)]
+        if found:
+            # A name in two Unicode forms is one class.
+            images.setdefault(nfc(name), []).extend(found)
+        else:
+            walk.left_out.add("empty_class", f"{path}/")
+    return images
 
 
-def _list_domain(root: pathlib.Path, domain: str) -> _Listing:
-    images, others = {}, []
-    for class_name in subfolders(root / domain):
-        names, rest = list_images(root / domain / class_name)
-        others += [f"{domain}/{class_name}/{name}" for name in rest]
-        if names:
-            images[class_name] = names
-    if not images:
+def holds_splits(listing: Mapping[str, Sequence[str]]) -> bool:
+    """Returns whether a domain holds splits where classes belong.
+
+    Args:
+        listing: Its images by what should be classes.
+    """
+    if not are_splits(tuple(listing)):
+        return False
+    nested = all(
+        image.count("/") > 2 for images in listing.values() for image in images
+    )
+    return nested or len(listing) > 1
+
+
+def splits_in_words(where: str, names: Iterable[str]) -> str:
+    """Returns what is wrong with a domain that holds splits."""
+    return (
+        f"{where} holds {', '.join(names)}, which look like splits, not "
+        "classes; expected DIR/<domain>/<class>/<image>: move the class "
+        "folders of one split of each domain up into DIR/<domain>/, or those "
+        "of all splits together"
+    )
+
+
+def check_files(root, folders, listings) -> None:
+    """Checks that no file is there twice or, by a link, another domain's.
+
+    Args:
+        root: The dataset's folder.
+        folders: {domain: its folder}, of all of them.
+        listings: {domain: {class: images, relative to the root}} of a run.
+
+    Raises:
+        UserError: With both files.
+    """
+    before = os.path.join(root, "")
+    images = {
+        domain: [before + i for images in listing.values() for i in images]
+        for domain, listing in listings.items()
+    }
+    paths = [path for of_domain in images.values() for path in of_domain]
+    found = RealFiles().find(paths)
+    owners = [d for d, of_domain in images.items() for _ in of_domain]
+    for i in strangers(found, owners, real_homes(root, folders)):
+        raise UserError(
+            f"{paths[i]} lies, by a link, in {found.folders[i]}, of another "
+            f"domain: it may not count as one of {owners[i]!r}; remove the link"
+        )
+    check_each_once(paths, found)
+
+
+def real_homes(root, folders: Mapping[str, str]) -> dict[str, str]:
+    """Returns {domain: real path of its folder}."""
+    return {
+        domain: os.path.realpath(os.path.join(root, folder))
+        for domain, folder in folders.items()
+    }
+
+
+def _check_layout(root, domain: str, listing) -> None:
+    where = os.path.join(root, domain)
+    if not listing:
         raise UserError(
             f"the domain {domain!r} has no images; expected "
-            f"{root / domain}/<class>/<image> with one of the suffixes "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}"
+            f"{where}/<class>/<image> with one of the suffixes "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}; --sources names the "
+            "domains if this folder is none"
         )
-    return _Listing(images, others)
+    if holds_splits(listing):
+        raise UserError(splits_in_words(where, listing))
 
 
-def _check_classes(root, sources, target, class_names, listings) -> None:
+def _check_classes(root, sources, target, class_names, listings, shut) -> None:
     """Raises UserError unless all sources have the same classes."""
+    why = f"; cannot read {shut[0]}" if shut else ""
     for domain in sources:
-        missing = [c for c in class_names if c not in listings[domain].images]
+        missing = [c for c in class_names if c not in listings[domain]]
         if missing:
+            double = double_of(missing[0], listings[domain])
             raise UserError(
                 f"the source domain {domain!r} has no images of class "
-                f"{first_few(missing)}; every class must be in every source "
-                f"domain (in {root / domain})"
+                f"{first_few(missing)}"
+                + (f" (but it has {double!r})" if double else "")
+                + "; every class must be in every source domain (in "
+                f"{os.path.join(root, domain)}){why}"
             )
-    unknown = [c for c in listings[target].images if c not in class_names]
+    unknown = [c for c in listings[target] if c not in class_names]
     if unknown:
+        double = double_of(unknown[0], class_names)
         raise UserError(
             f"the target domain {target!r} has the class {first_few(unknown)}, "
-            "which no source domain has; nothing can be learned of it"
+            "which no source domain has"
+            + (f" (but they have {double!r})" if double else "")
+            + "; nothing can be learned of it"
         )
 
 
@@ -209,26 +304,14 @@ def _split(root, sources, class_names, listings, seed):
     train, validation = [], []
     for domain_id, domain in enumerate(sources):
         for label, class_name in enumerate(class_names):
-            names = [
-                f"{domain}/{class_name}/{name}"
-                for name in listings[domain].images[class_name]
-            ]
-            for part, positions in zip(
-                (train, validation), split_by_seed(names, seed), strict=True
-            ):
-                paths = [os.path.join(root, names[i]) for i in positions]
+            images = listings[domain][class_name]
+            # Another Unicode form on disk is no other split.
+            split = split_by_seed([nfc(image) for image in images], seed)
+            for part, positions in zip((train, validation), split, strict=True):
+                paths = [os.path.join(root, images[i]) for i in positions]
                 labels = [label] * len(paths)
                 part.append(Examples.make(paths, labels, domain_id))
     return Examples.concatenate(train), Examples.concatenate(validation)
-
-
-def _notes(listings) -> tuple[str, ...]:
-    others = [name for listing in listings.values() for name in listing.others]
-    if not others:
-        return ()
-    return (
-        f"left out {len(others)} files that are no images: {first_few(others)}",
-    )
 
 
 SPEC = DatasetSpec(

@@ -3,15 +3,16 @@
 import pathlib
 from collections.abc import Sequence
 
-from dmg_tf.data.datasets.list_reader import ListReader, check_apart
+from dmg_tf.data.datasets.list_reader import ListReader
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
-from dmg_tf.data.domains import pick_domains
+from dmg_tf.data.domains import as_known, pick_domains
 from dmg_tf.data.examples import (
     DomainData,
     Examples,
     check_domain_data,
-    noting_lacking_classes,
+    with_notes,
 )
+from dmg_tf.data.names import nfc
 
 
 def _list_path(root: pathlib.Path, domain: str, split: str) -> pathlib.Path:
@@ -50,6 +51,7 @@ def load(
     """
     del seed
     root = pathlib.Path(root)
+    target = as_known(target, LAYOUT.domains(root))
     sources = pick_domains(
         LAYOUT.domains(root), target, sources, str(root / "splits")
     )
@@ -62,10 +64,11 @@ def load(
         [path_of(d, s) for d in sources for s in ("train", "crossval")]
         + [path_of(target, "test")]
     )
-    for domain in sources:
-        check_apart(
-            lists, path_of(domain, "train"), path_of(domain, "crossval")
-        )
+    domain_of = LAYOUT.domain_of_lists(root)
+    reader.check_apart(lists, domain_of, target)
+    left_out = reader.unlisted(
+        {path: lists[path] for path in lists if domain_of[path] != target}
+    )
 
     def joined(split):
         return Examples.concatenate(
@@ -77,16 +80,17 @@ def load(
 
     data = DomainData(
         reader.class_names,
-        sources,
-        target,
+        tuple(map(nfc, sources)),
+        nfc(target),
         joined("train"),
         joined("crossval"),
         None,
         reader.examples(lists[path_of(target, "test")], -1),
+        left_out.note(),
         complete=False,
     )
-    check_domain_data(data)
-    return noting_lacking_classes(data)
+    check_domain_data(data, apart=True)
+    return with_notes(data)
 
 
 SPEC = DatasetSpec(

@@ -1,7 +1,9 @@
 """What a dataset is to the rest of the package; loads nothing heavy."""
 
+import codecs
 import dataclasses
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +48,17 @@ class ListLayout:
 
     def recognises(self, root: pathlib.Path) -> bool:
         """Returns whether there is a list to learn from."""
-        return bool(self._domains(root, self.words[0]))
+        return self.evidence(root) is not None
+
+    def evidence(self, root: pathlib.Path) -> pathlib.Path | None:
+        """Returns a list to learn from that names images of its domain.
+
+        A text file of that name alone is none: it may be a note.
+        """
+        for domain in sorted(self._domains(root, self.words[0])):
+            if self._is_list(root, domain, self.words[0]):
+                return self.path(root, domain, self.words[0])
+        return None
 
     def domains(self, root: str | pathlib.Path) -> tuple[str, ...]:
         """Returns the sorted names of the domains that can be learned from.
@@ -54,16 +66,61 @@ class ListLayout:
         Raises:
             UserError: If there is no list of any.
         """
-        domains = self._domains(pathlib.Path(root), self.words[0])
+        root = pathlib.Path(root)
+        domains = self._listed(root, self.words[:1])
         if not domains:
-            path = self.path(pathlib.Path(root), "<domain>", self.words[0])
+            path = self.path(root, "<domain>", self.words[0])
             raise UserError(f"there are no lists {path}")
-        return tuple(sorted(domains))
+        return domains
 
     def listed_domains(self, root: pathlib.Path) -> tuple[str, ...]:
         """Returns the sorted names of the domains that have any list."""
+        return self._listed(root, self.words)
+
+    def domain_of_lists(self, root: pathlib.Path) -> dict[pathlib.Path, str]:
+        """Returns {list: its domain}, whether all of them are there or not."""
+        return {
+            self.path(root, domain, word): domain
+            for domain in self.listed_domains(root)
+            for word in self.words
+        }
+
+    def strays(self, root: pathlib.Path) -> list[pathlib.Path]:
+        """Returns the files that are called as lists and are of no domain."""
+        known = self._real(root, self.words)
+        return [
+            self.path(root, name, word)
+            for word in self.words
+            for name in sorted(self._domains(root, word) - known)
+        ]
+
+    def _listed(self, root, words) -> tuple[str, ...]:
+        """Returns the domains of some lists, less what is no list."""
+        real = self._real(root, words)
+        # If none is, the first error says what is wrong with one.
         return tuple(
-            sorted(set().union(*(self._domains(root, w) for w in self.words)))
+            sorted(
+                real or set().union(*(self._domains(root, w) for w in words))
+            )
+        )
+
+    def _real(self, root, words) -> set[str]:
+        return {
+            domain
+            for word in words
+            for domain in self._domains(root, word)
+            if (root / domain).is_dir() or self._is_list(root, domain, word)
+        }
+
+    def _is_list(self, root, domain: str, word: str) -> bool:
+        named = named_images(self.path(root, domain, word))
+        if (root / domain).is_dir():
+            return bool(named)
+        entries = filter(None, map(_ENTRY.fullmatch, named))
+        paths = [entry[1] for entry in entries]
+        return any(
+            domain in path.split("/") or not (root / path).exists()
+            for path in paths[:1]
         )
 
     def _domains(self, root: pathlib.Path, word: str) -> set[str]:
@@ -76,6 +133,45 @@ class ListLayout:
             .removesuffix(after)
             for path in root.glob(pattern)
         }
+
+
+# A line of a list, and one that names an image at all.
+_ENTRY = re.compile(r"(\S.*/.*/.*\S)\s+\d+")
+_IMAGE = re.compile(r"\.(jpe?g|jpe|jfif|png|bmp|gif|webp|tiff?)\b", re.I)
+_HEAD_BYTES = 2**16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # UTF-32 begins as UTF-16 does.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def encoding_of(contents: bytes) -> tuple[str, int]:
+    """Returns the encoding that a text's mark says, and the mark's length."""
+    for mark, encoding in _MARKS:
+        if contents.startswith(mark):
+            return encoding, len(mark)
+    return "utf-8", 0
+
+
+def named_images(path: pathlib.Path) -> list[str]:
+    """Returns the lines at the beginning of a file that name an image.
+
+    Args:
+        path: The file; one that can't be read names none.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return []
+    encoding, _ = encoding_of(head)
+    lines = re.split(r"[\r\n]+", head.decode(encoding, "replace"))
+    stripped = (line.strip("\ufeff \t") for line in lines)
+    return [line for line in stripped if _IMAGE.search(line)]
 
 
 def _never(root: pathlib.Path) -> bool:

@@ -7,8 +7,9 @@ import pathlib
 
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.domains import domain_names, pick_domains
+from dmg_tf.data.domains import as_known, domain_names, pick_domains
 from dmg_tf.errors import UserError
+from dmg_tf.files import name_part
 from dmg_tf.runs.folder import check_run_dir, finished_results
 from dmg_tf.studies.sweep.variants import Variant, parse_variant
 
@@ -41,7 +42,7 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     """
     dataset = detect_dataset(args.dataset, args.data)
     domains = domain_names(dataset, args.data)
-    targets = args.targets or domains
+    targets = [as_known(t, domains) for t in args.targets or domains]
     where = args.data or "the built-in dataset"
     for target in targets:
         pick_domains(domains, target, args.sources, where)
@@ -53,7 +54,10 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     )
     runs: dict[str, PlannedRun] = {}
     for seed, backbone, target, variant in combinations:
-        name = f"{dataset}-{target}-{variant.slug}-{backbone}-seed{seed}"
+        name = (
+            f"{dataset}-{name_part(target)}-{name_part(variant.slug)}"
+            f"-{backbone}-seed{seed}"
+        )
         if name in runs:
             raise UserError(
                 f"two of --methods are called {variant.slug}: write them "

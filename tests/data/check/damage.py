@@ -203,6 +203,59 @@ def odd_name(root):
         pytest.skip("this file system takes UTF-8 names only")
 
 
+def link_up(root):
+    (root / "art" / "cat" / "all").symlink_to("..")
+
+
+def link_twice(root):
+    (root / "art" / "cat" / "again.png").symlink_to("3.png")
+
+
+def link_hard(root):
+    os.link(root / "art" / "cat" / "3.png", root / "art" / "cat" / "again.png")
+
+
+def link_to_another_domain(root):
+    (root / "art" / "cat" / "far.png").symlink_to("../../photo/cat/3.png")
+
+
+def leave_pipe(root):
+    os.mkfifo(root / "art" / "cat" / "pipe.png")
+
+
+def leave_note(root):
+    (root / "splits" / "notes_train_kfold.txt").write_text("as last year")
+
+
+def empty_class(root):
+    (root / "art" / "owl").mkdir()
+
+
+def nest_in_splits(root):
+    for domain in DOMAINS:
+        for split in ("train", "val"):
+            (root / domain / split).mkdir()
+        for name in CLASSES:
+            shutil.copytree(root / domain / name, root / domain / "val" / name)
+            shutil.move(root / domain / name, root / domain / "train" / name)
+
+
+def call_domains_splits(root):
+    for old, new in zip(DOMAINS, ("train", "val", "test"), strict=True):
+        (root / old).rename(root / new)
+
+
+def call_domain_overall(root):
+    (root / "art").rename(root / "overall")
+
+
+def add_case_twin(root):
+    for domain in DOMAINS:
+        (root / domain / "Dog").mkdir()
+        for i in range(10):
+            save(root / domain / "Dog" / f"{i}.png")
+
+
 # === Lists ===
 
 

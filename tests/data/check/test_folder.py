@@ -47,6 +47,16 @@ FOLDER_CASES = [
     (d.tag_profile, "profile", 1, "art/cat/wide.png"),
     (d.deep_colour, "deep", 1, "art/cat/deep.png"),
     (d.animate, "frames", 1, "art/cat/two.gif"),
+    (d.link_up, "link_above", 1, "art/cat/all"),
+    (d.link_twice, "same_file", 1, "art/cat/3.png = art/cat/again.png"),
+    (d.link_hard, "same_file", 1, "art/cat/3.png = art/cat/again.png"),
+    (d.link_to_another_domain, "other_domain", 1, "art/cat/far.png by a link"),
+    (d.leave_pipe, "special", 1, "art/cat/pipe.png"),
+    (d.empty_class, "empty_class", 1, "art/owl/"),
+    (d.nest_in_splits, "split_folders", 3, "art holds train, val"),
+    (d.call_domains_splits, "split_domains", 1, "test, train, val"),
+    (d.call_domain_overall, "bad_name", 1, "the domain 'overall' cannot be"),
+    (d.add_case_twin, "case_twins", 3, "art: Dog = dog"),
     (d.odd_name, "copies", 1, "art/cat/3.png = art/cat/caf"),
 ]
 # Other kinds that a case cannot do without.
@@ -54,7 +64,12 @@ ALSO = {
     d.deep_grey: {"grey"},
     d.dark: {"grey", "deep"},
     d.animate: {"palette"},
-    d.drop_images: {"empty_domain"},
+    d.drop_images: {"empty_domain", "empty_class"},
+    d.empty_domain: {"not_images"},
+    d.link_twice: {"copies"},
+    d.link_hard: {"copies"},
+    d.link_to_another_domain: {"same_file", "copies_across_domains"},
+    d.call_domains_splits: {"not_images"},
 }
 
 

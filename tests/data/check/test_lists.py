@@ -108,6 +108,7 @@ LIST_CASES = [
         "photo/cat/3.png in train of art",
     ),
     ("pacs", d.drop_list, "missing_list", 1, "splits/art_crossval_kfold.txt"),
+    ("pacs", d.leave_note, "no_list", 1, "splits/notes_train_kfold.txt"),
     ("domainnet", d.drop_test_list, "missing_list", 1, "art_test.txt"),
     ("pacs", d.empty_list, "empty_list", 1, "the list splits/art_crossval"),
     (

@@ -71,7 +71,8 @@ def test_files_that_are_no_images_are_counted(own_folder):
     data = load(own_folder, "b")
     assert data.counts()["train"]["a"] == 33
     assert data.notes == (
-        "left out 1 files that are no images: 'a/x/notes.txt'",
+        "left out: 1 file that is no image ('a/x/notes.txt'), 1 hidden "
+        "('a/x/.hidden.png')",
     )
 
 
@@ -111,15 +112,22 @@ def test_damaged_folders(own_folder, tmp_path):
     with pytest.raises(UserError, match="target domain 'a' has the class 'w'"):
         load(own_folder, "a")
     (own_folder / "d" / "x").mkdir(parents=True)
+    shutil.rmtree(own_folder / "a" / "w")
+    note = load(own_folder, "a").notes[0]
+    assert note == "left out: 1 folder without images ('d/')"
     with pytest.raises(UserError, match="domain 'd' has no images"):
-        load(own_folder, "b")
+        load(own_folder, "d")
     with pytest.raises(UserError, match="has no folders"):
         load(own_folder / "d" / "x", "b")
+    with pytest.raises(UserError, match="no folder of .* holds an image"):
+        load(own_folder / "d", "b")
 
 
 def test_one_image_a_class_cannot_be_split(tmp_path):
     root = write_images(tmp_path / "data", ("a", "b", "c"), ("x", "y"), 1)
-    with pytest.raises(UserError, match="no images for validation"):
+    with pytest.raises(
+        UserError, match="no images for validation: a class needs two images"
+    ):
         load(root, "c")
 
 
@@ -135,10 +143,11 @@ def test_without_bad_images(tiny_folder):
 def test_detection(tiny_folder, tmp_path):
     assert detect_dataset("auto", None) == "shapes"
     assert detect_dataset("auto", str(tiny_folder)) == "folder"
-    (tmp_path / "photo_train.txt").write_text("")
+    (tmp_path / "photo_train.txt").write_text("photo/dog/1.png 0\n")
     assert detect_dataset("auto", str(tmp_path)) == "domainnet"
     (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / "photo_train_kfold.txt").write_text("")
+    path = tmp_path / "splits" / "photo_train_kfold.txt"
+    path.write_text("photo/dog/1.png 1\n")
     assert detect_dataset("auto", str(tmp_path)) == "pacs"
     with pytest.raises(UserError, match="does not exist"):
         detect_dataset("auto", str(tmp_path / "nowhere"))
