@@ -1,0 +1,1 @@
+"""DICA: a projection in which the domains' means are alike."""
