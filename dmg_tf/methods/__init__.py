@@ -5,5 +5,6 @@ from dmg_tf.registry import METHODS
 METHODS.register("aggregate", "dmg_tf.methods.aggregate.spec:SPEC")
 METHODS.register("multi_headed", "dmg_tf.methods.multi_headed.spec:SPEC")
 METHODS.register("metareg", "dmg_tf.methods.metareg.spec:SPEC")
+METHODS.register("tf_cnn", "dmg_tf.methods.tf_cnn.spec:SPEC")
 METHODS.register("dica", "dmg_tf.methods.dica.spec:SPEC")
 METHODS.register("dmg", "dmg_tf.methods.dmg.spec:SPEC")

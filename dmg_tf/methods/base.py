@@ -129,6 +129,25 @@ class DomainModel(Learning, DomainNetwork):
         """
         return None
 
+    def new_plain_network(self, task_network_from: str) -> "DomainModel":
+        """Returns a plain network of the same parts, with fresh weights.
+
+        Args:
+            task_network_from: The stage that begins its task network.
+        """
+        plain = DomainModel(
+            self.backbone,
+            self.num_classes,
+            self.source_domains,
+            class_names=self.class_names,
+            image_size=self.image_size,
+            classifier_init=self.classifier_init,
+            seed=self.seed,
+            task_network_from=task_network_from,
+        )
+        plain.build()
+        return plain
+
     def measures(self) -> dict[str, Any]:
         """Returns what the results say of the model beside its accuracy."""
         return {}

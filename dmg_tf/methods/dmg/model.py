@@ -146,17 +146,7 @@ class DMG(DomainModel):
         The mean mask is multiplied into the weights behind it.
         """
         kernels = folded_kernels(self)
-        plain = DomainModel(
-            self.backbone,
-            self.num_classes,
-            self.source_domains,
-            class_names=self.class_names,
-            image_size=self.image_size,
-            classifier_init=self.classifier_init,
-            seed=self.seed,
-            task_network_from=self.mask_sites[0],
-        )
-        plain.build()
+        plain = self.new_plain_network(self.mask_sites[0])
         for mine, theirs in (
             (self.feature_extractor, plain.feature_extractor),
             *zip(

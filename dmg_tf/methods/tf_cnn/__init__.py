@@ -1,0 +1,1 @@
+"""TF-CNN: kernels of all domains as one tensor of low rank."""
