@@ -156,7 +156,8 @@ class TFCNN(DomainModel):
         """Yields (layer of a plain network, our layer of the same name)."""
         own = {layer.name: layer for layer in self.named_layers()}
         for layer in plain.named_layers():
-            yield layer, own[layer.name]
+            if layer.weights:  # others have numbers for names
+                yield layer, own[layer.name]
 
     def describe(self):
         """Returns which kernels are factorised, and what their ranks keep."""
