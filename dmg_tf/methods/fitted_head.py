@@ -22,6 +22,11 @@ class Head(keras.layers.Layer):
         fitted: 0 or 1; further ones are made by `add_fitted`. None is trained.
     """
 
+    def __init__(self, **kwargs):
+        # Fitted numbers have no use for a step's 16 bits.
+        dtype = keras.config.dtype_policy().variable_dtype
+        super().__init__(**{"dtype": dtype, **kwargs})
+
     def build(self, *shapes):
         """Makes the switch; a subclass makes its own weights behind it."""
         self.fitted = self.add_fitted("fitted", ())
@@ -35,8 +40,7 @@ class Head(keras.layers.Layer):
 
     def call(self, hidden, logits):
         """Returns the logits: fitted ones where there are."""
-        logits = tf.cast(logits, self.variable_dtype)
-        scores = self.scores(tf.cast(hidden, self.variable_dtype))
+        scores = self.scores(hidden)
         fitted = tf.convert_to_tensor(self.fitted)
         # No condition: a program that is exported has no branches.
         return fitted * scores + (1 - fitted) * logits
@@ -93,9 +97,7 @@ class FittedHeadModel(DomainModel):
         outputs = super().forward(inputs, training)
         if training or self.head is None:
             return outputs
-        logits = tf.cast(
-            self.head(outputs.hidden, outputs.logits), tf.float32
-        )
+        logits = tf.cast(self.head(outputs.hidden, outputs.logits), tf.float32)
         return outputs._replace(logits=logits)
 
     def inference_layers(self):

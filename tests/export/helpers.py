@@ -36,8 +36,14 @@ def make(method, backbone, *, domains=DOMAINS, classes=5, **options):
         if layer.name.startswith(("fc", "classifier.6")):
             heads = getattr(layer, "layers", [layer])
             for head in heads:
-                head.kernel.assign(rng.normal(0, 0.2, head.kernel.shape))
+                kernel = kernel_of(head)
+                kernel.assign(rng.normal(0, 0.2, kernel.shape))
     return model
+
+
+def kernel_of(layer):
+    """Returns the variable that what a layer computes is proportional to."""
+    return layer.core if hasattr(layer, "core") else layer.kernel
 
 
 def write_run(model, folder):

@@ -43,6 +43,9 @@ from tests.helpers import random_batch
     [
         ("aggregate", None, set()),
         ("metareg", None, set()),
+        ("tf_cnn", None, {*KNOWN, "per_domain"}),
+        ("d_mtae", None, set()),
+        ("dica", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],

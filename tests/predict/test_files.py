@@ -23,7 +23,14 @@ from dmg_tf.predict.inputs import collect_paths
 from dmg_tf.predict.predictor import load_predictor
 from dmg_tf.registry import METHODS
 from tests.conftest import ROOT
-from tests.export.helpers import CLASSES, DOMAINS, SIZE, make, write_run
+from tests.export.helpers import (
+    CLASSES,
+    DOMAINS,
+    SIZE,
+    kernel_of,
+    make,
+    write_run,
+)
 
 # The kind of prediction that each source domain has.
 KINDS = {
@@ -31,6 +38,9 @@ KINDS = {
     "multi_headed": "head",
     "aggregate": None,
     "metareg": None,
+    "tf_cnn": "domain",
+    "d_mtae": None,
+    "dica": None,
 }
 
 
@@ -43,7 +53,7 @@ def with_clear_answers(model):
     last = model.task_network.stages[-1]
     heads = getattr(last, "layers", [last])
     for head in heads:
-        head.kernel.assign(15 * head.kernel)
+        kernel_of(head).assign(15 * kernel_of(head))
     usual = model.logits(np.tile(colours, (1, SIZE, SIZE, 1)))
     for head in heads:
         head.bias.assign_sub(tf.reduce_mean(usual, axis=0))

@@ -1,1 +1,1 @@
-"""D-MTAE: an autoencoder that rebuilds an image's counterpart in each domain."""
+"""D-MTAE: an autoencoder that rebuilds what an image is in each domain."""

@@ -209,9 +209,7 @@ def fitted(counterparts: Counterparts, options, seed: int) -> Weights:
         order = rng.permutation(num_images).astype(np.int32)
         for start in range(0, num_images, _BATCH):
             rows = tf.constant(order[start : start + _BATCH])
-            weights, squares = step(
-                weights, squares, rows, tf.constant(number)
-            )
+            weights, squares = step(weights, squares, rows, tf.constant(number))
             number += 1
     return weights
 

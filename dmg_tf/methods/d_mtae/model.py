@@ -1,4 +1,4 @@
-"""D-MTAE: an autoencoder that rebuilds an image's counterpart in each domain."""
+"""D-MTAE: an autoencoder that rebuilds what an image is in each domain."""
 
 import keras
 import numpy as np

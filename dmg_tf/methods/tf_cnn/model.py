@@ -255,7 +255,9 @@ def _last_pointwise(stages):
             for layer in getattr(stage, "layers", None) or [stage]
             if isinstance(layer, _LINEAR)
         ]
-        if not all(can_be_factorised(layer, pointwise=True) for layer in linear):
+        if not all(
+            can_be_factorised(layer, pointwise=True) for layer in linear
+        ):
             break
         names.insert(0, stage.name)
     return names

@@ -117,10 +117,11 @@ class TuckerLayer(keras.layers.Layer):
     """A linear layer with a kernel for each domain, by a tensor of low rank.
 
     The kernels 𝒲 [..., I, O, D + 1], those of the domains' own parts and the
-    common one last, are a core 𝒢 [..., K_I, K_O, K_D] times a factor for inputs,
-    outputs and domains. An image of domain d has the d-th kernel plus the last;
-    one of no known domain the last alone. Spatial modes have no factor. All
-    images of a batch go through the core at once, each mixes what comes out.
+    common one last, are a core 𝒢 [..., K_I, K_O, K_D] times a factor for
+    inputs, outputs and domains. An image of domain d has the d-th kernel plus
+    the last; one of no known domain the last alone. Spatial modes have no
+    factor. All images of a batch go through the core at once, each mixes what
+    comes out.
 
     Args:
         plain: The layer in whose place it is, dense or a convolution without
@@ -189,9 +190,7 @@ class TuckerLayer(keras.layers.Layer):
             descriptors = tf.cast(descriptors, x.dtype)
             flat = tf.reshape(core, [*core.shape[:-2], -1])
             x = self._linear(x, flat)
-            x = tf.reshape(
-                x, tf.concat([tf.shape(x)[:-1], core.shape[-2:]], 0)
-            )
+            x = tf.reshape(x, tf.concat([tf.shape(x)[:-1], core.shape[-2:]], 0))
             mixed = tf.matmul(descriptors, factor_domain)  # [B, K_D]
             x = tf.einsum("b...om,bm->b...o", x, mixed)
         x = tf.tensordot(x, self.factor_out, [[-1], [1]])
@@ -241,7 +240,9 @@ class TuckerLayer(keras.layers.Layer):
         """Returns 𝒲 [..., I, O, D + 1], the common kernel last."""
         factors = (self.factor_in, self.factor_out, self.factor_domain)
         left = [None] * len(self.spatial)
-        return compose(self.core.numpy(), [*left, *(f.numpy() for f in factors)])
+        return compose(
+            self.core.numpy(), [*left, *(f.numpy() for f in factors)]
+        )
 
 
 def outputs_of(layer) -> int:

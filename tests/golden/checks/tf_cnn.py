@@ -56,9 +56,7 @@ def layer_values(reference, kind):
     )
     found |= outputs(reference, kind, layer)
     if f"{kind}/loss" in reference.arrays:
-        layer = layer_of(
-            reference, tensor, reference[f"{kind}/core"], of_file
-        )
+        layer = layer_of(reference, tensor, reference[f"{kind}/core"], of_file)
         found |= gradients(reference, kind, layer)
     return {f"{kind}/{key}": value for key, value in found.items()}
 
