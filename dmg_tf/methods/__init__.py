@@ -5,4 +5,5 @@ from dmg_tf.registry import METHODS
 METHODS.register("aggregate", "dmg_tf.methods.aggregate.spec:SPEC")
 METHODS.register("multi_headed", "dmg_tf.methods.multi_headed.spec:SPEC")
 METHODS.register("metareg", "dmg_tf.methods.metareg.spec:SPEC")
+METHODS.register("mldg", "dmg_tf.methods.mldg.spec:SPEC")
 METHODS.register("dmg", "dmg_tf.methods.dmg.spec:SPEC")

@@ -104,6 +104,10 @@ class Learning:
         for step in reversed(steps):
             values |= {name: value for name, (_, value) in step.terms.items()}
             values |= step.metrics
+        rows = steps[0].rows
+        if rows is not None:
+            labels = tf.gather(labels, rows)
+            weights = None if weights is None else tf.gather(weights, rows)
         return self._track(inputs, labels, steps[0].logits, values, weights)
 
     def by_domain(self, x):

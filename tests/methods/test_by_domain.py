@@ -23,10 +23,12 @@ def test_groups_are_the_domains_in_the_order_of_rows():
     assert groups.weights.numpy().tolist() == [[1, 1]] * 3
     back = in_groups(flat(groups.images), 3)
     np.testing.assert_array_equal(back, groups.images)
-    turned = groups.in_order([2, 0, 1])
+    order = tf.constant([2, 0, 1])
+    turned = groups_of(images, labels, ids, 3, order=order)
     assert turned.labels.numpy().tolist() == [[2, 5], [0, 3], [1, 4]]
     assert turned.at(slice(1, None)).labels.numpy().tolist() == [[0, 3], [1, 4]]
-    assert turned.at(tf.constant(0)).labels.numpy().tolist() == [2, 5]
+    assert turned.at(0).labels.numpy().tolist() == [2, 5]
+    np.testing.assert_array_equal(turned.rows, turned.labels)
 
 
 @pytest.mark.parametrize(
