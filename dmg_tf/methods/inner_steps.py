@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from dmg_tf.methods.replicas import mean_over_replicas
+
 
 def values_of(variables) -> list[tf.Tensor]:
     """Returns the values of variables."""
@@ -16,6 +18,7 @@ def stepped(
     rate: float,
     steps: int = 1,
     first_order: bool = False,
+    shared: bool = False,
 ) -> list[tf.Tensor]:
     """Takes plain gradient steps and returns where they lead.
 
@@ -26,6 +29,8 @@ def stepped(
         steps: How many.
         first_order: Whether the result is constant but for `values`; else it
             can be differentiated through the gradients too.
+        shared: Whether replicas take the same steps, along the mean of their
+            gradients.
 
     Returns:
         Tensors of the shapes of `values`. What the loss does not depend on
@@ -37,6 +42,8 @@ def stepped(
             tape.watch(values)
             result = loss(values)
         gradients = tape.gradient(result, values)
+        if shared:
+            gradients = mean_over_replicas(gradients)
         values = moved(values, gradients, rate, first_order)
     return values
 
