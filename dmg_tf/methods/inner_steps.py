@@ -71,3 +71,28 @@ def moved(
         value if gradient is None else value - rate * gradient
         for value, gradient in zip(values, gradients, strict=True)
     ]
+
+
+def with_gradients(
+    value, sources: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor | None]
+):
+    """Returns a scalar whose gradients are the given ones, taken elsewhere.
+
+    Args:
+        value: What to return.
+        sources: What to give gradients to.
+        gradients: One of each source; None for zeros.
+    """
+    gradients = [
+        tf.zeros_like(source) if gradient is None else gradient
+        for source, gradient in zip(sources, gradients, strict=True)
+    ]
+
+    @tf.custom_gradient
+    def carrier(*_):
+        def backward(upstream):
+            return [tf.cast(upstream, g.dtype) * g for g in gradients]
+
+        return tf.stop_gradient(value), backward
+
+    return carrier(*sources)

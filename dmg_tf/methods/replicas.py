@@ -28,6 +28,11 @@ def gathered(x, axis: int = 0):
     return x if replica is None else replica.all_gather(x, axis=axis)
 
 
+def num_replicas() -> int:
+    """Returns how many replicas share a step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def _replica():
     replica = tf.distribute.get_replica_context()
     alone = replica is None or replica.num_replicas_in_sync == 1
