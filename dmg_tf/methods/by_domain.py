@@ -29,6 +29,10 @@ class Groups(NamedTuple):
         """
         return Groups(*(x[index] for x in self))
 
+    def alone(self) -> "Groups":
+        """Returns one group, which has no first axis, as one of one."""
+        return Groups(*(x[tf.newaxis] for x in self))
+
 
 def groups_of(
     images, labels, domain_ids, num_domains: int, weights=None, order=None

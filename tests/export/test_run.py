@@ -43,6 +43,10 @@ from tests.helpers import random_batch
     [
         ("aggregate", None, set()),
         ("metareg", None, set()),
+        ("mldg", None, set()),
+        ("maml", None, set()),
+        ("masf", None, set()),
+        ("epi_fcr", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],

@@ -31,6 +31,10 @@ KINDS = {
     "multi_headed": "head",
     "aggregate": None,
     "metareg": None,
+    "mldg": None,
+    "maml": None,
+    "masf": None,
+    "epi_fcr": None,
 }
 
 

@@ -134,7 +134,7 @@ class EpiFCR(DomainModel):
         ]
         order = self.draw_order()
         chosen, partner = order[0], order[1]
-        episode = groups.at(slice(chosen, chosen + 1))
+        episode = groups.at(chosen).alone()
         by_partner = self._by_classifier_of(
             partner, in_groups(hidden, count)[chosen]
         )

@@ -8,7 +8,7 @@ SMALLEST = 1e-8  # probability, as in the authors' code
 def global_loss(logits, labels, weights, temperature: float):
     """Returns how much relations between classes differ from a domain's.
 
-    Paper: Sec. 3.2 ("global class alignment"). p_d(c) is the softmax of the
+    The paper's global class alignment. p_d(c) is the softmax of the
     mean logits of a domain's images of class c; the symmetrised divergences of
     p_s(c) and p_V(c) are summed over the classes that both domains have,
     divided by the number of all classes, and averaged over domains s.
@@ -41,8 +41,8 @@ def global_loss(logits, labels, weights, temperature: float):
 def local_loss(embeddings, classes, margin: float):
     """Returns the triplet loss with semi-hard negatives.
 
-    Paper: Sec. 3.3 ("triplet loss"). The mean over ordered pairs (a, p) of one
-    class of max(0, margin + |a - p|² - |a - n|²), where n is the nearest of
+    The paper's local sample clustering: the mean over ordered pairs (a, p) of
+    one class of max(0, margin + |a - p|² - |a - n|²), where n is the nearest of
     another class that is farther than p, or, where none is, the farthest.
 
     Args:

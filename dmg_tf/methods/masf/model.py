@@ -91,6 +91,15 @@ class MASF(DomainModel):
             self.metric_layers.append(layer)
             width = units
 
+    @property
+    def metric_weights(self) -> list:
+        """The trained variables of the metric network."""
+        return [
+            weight
+            for layer in self.metric_layers
+            for weight in layer.trainable_variables
+        ]
+
     def metric_embedding(self, hidden):
         """[B, F] -> float32 [B, E], by the metric network."""
         for layer in self.metric_layers:
@@ -112,14 +121,10 @@ class MASF(DomainModel):
         values = values_of(self.network_weights())
         fast = self.inner_step(values, gradients, tf.shape(trained.labels)[1])
         losses, behind = self.meta_gradients(fast, groups)
-        metric = [w for x in self.metric_layers for w in x.trainable_variables]
         task = with_gradients(
             task,
-            [*values, *values_of(metric)],
-            [
-                *map(_sum, gradients, behind),
-                *behind[len(values) :],
-            ],
+            [*values, *values_of(self.metric_weights)],
+            [*map(_sum, gradients, behind), *behind[len(values) :]],
         )
         options = self.options
         return Step(
@@ -180,7 +185,6 @@ class MASF(DomainModel):
             network's weights).
         """
         count = len(self.source_domains)
-        metric = [w for x in self.metric_layers for w in x.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch(fast)
             outputs = self.outputs_with(fast, {"image": flat(groups.images)})
@@ -201,7 +205,7 @@ class MASF(DomainModel):
                 self.options.masf_global * relations
                 + self.options.masf_local * triplets
             )
-        gradients = tape.gradient(total, [*fast, *metric])
+        gradients = tape.gradient(total, [*fast, *self.metric_weights])
         return (
             (tf.stop_gradient(relations), tf.stop_gradient(triplets)),
             self.clipped(mean_over_replicas(gradients)),

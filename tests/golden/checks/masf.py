@@ -61,10 +61,12 @@ def masf(reference):
     inner = Watched(model.inner_step)
     clip = Watched(model.clipped)
     local = Watched(local_loss)
+    objective = Watched(model.objective)
     with (
         mock.patch.object(
             model, "draw_order", lambda: tf.constant(order, tf.int32)
         ),
+        mock.patch.object(model, "objective", objective),
         mock.patch.object(model, "task_gradients", task),
         mock.patch.object(model, "inner_step", inner),
         mock.patch.object(model, "clipped", clip),
@@ -74,27 +76,28 @@ def masf(reference):
     network = entries_of(model)
     entries = network | metric
     weights = model.network_weights()
-    both = [*weights, *(variable for variable, _ in metric.values())]
+    both = [*weights, *model.metric_weights]
     ((embeddings, *_), _), *_ = local.calls
     ((raw_inner,), _), ((raw_meta,), clipped) = clip.calls
+
+    ((_, step),) = objective.calls
+    behind = [step.terms[name] for name in ("global", "local")]
 
     def of_network(values, prefix):
         return tensors(network, weights, values, prefix)
 
     def of_both(values, prefix):
-        known = {id(v): x for v, x in zip(trained(model), values, strict=True)}
-        zero = [known[id(v)] for v in both]
-        zero = [
-            np.zeros(v.shape) if x is None else x
-            for v, x in zip(both, zero, strict=True)
+        values = [
+            np.zeros(variable.shape) if x is None else x
+            for variable, x in zip(both, values, strict=True)
         ]
-        return tensors(entries, both, zero, prefix)
+        return tensors(entries, both, values, prefix)
 
     return {
         "loss/task": logs["cross_entropy"],
         "loss/global": logs["global"],
         "loss/local": logs["local"],
-        "loss/meta": logs["loss"] - logs["cross_entropy"],
+        "loss/meta": sum(weight * value for weight, value in behind),
         "embeddings": embeddings,
         **of_network(inner.calls[0][1], "fast/"),
         **of_network(raw_inner, "inner/grad/"),
@@ -103,14 +106,6 @@ def masf(reference):
         **of_both(clipped, "meta_clipped/grad/"),
         **gradients(model, entries),
     }
-
-
-def trained(model):
-    """Returns all variables in the order of `meta_gradients`."""
-    return [
-        *model.network_weights(),
-        *(w for x in model.metric_layers for w in x.trainable_variables),
-    ]
 
 
 FILES = {"masf": masf}
