@@ -25,7 +25,11 @@ def gathered(x, axis: int = 0):
     what it computes are summed over replicas on their way to its own rows.
     """
     replica = _replica()
-    return x if replica is None else replica.all_gather(x, axis=axis)
+    if replica is None:
+        return x
+    shape = x.shape.as_list()
+    shape[axis] = None
+    return tf.ensure_shape(replica.all_gather(x, axis=axis), shape)
 
 
 def num_replicas() -> int:

@@ -34,7 +34,7 @@ class Options:
     epi_fcr_warm_up: float = setting(
         "share of the run before these three count",
         # 501 of the authors' 3,001 steps.
-        1 / 6,
+        0.167,
         at_least=0,
         at_most=1,
     )

@@ -220,7 +220,7 @@ class MASF(DomainModel):
 
     def _local(self, hidden, labels):
         """Returns the triplet loss of each domain's first images."""
-        share = self.options.masf_metric_share
+        share = self.options.masf_metric_share or 1 / 3
         size = tf.cast(tf.shape(hidden)[1], tf.float32)
         first = tf.maximum(tf.cast(tf.floor(share * size), tf.int32), 2)
         labels = labels[:, :first]

@@ -49,9 +49,9 @@ class Options:
     masf_metric_units: tuple[int, ...] = setting(
         "widths of the metric network's layers", (1024, 256), metavar="UNITS"
     )
-    masf_metric_share: float = setting(
-        "share of a batch in the triplet loss; at least two images a domain",
-        1 / 3,
+    masf_metric_share: float | None = setting(
+        "share of a batch in the triplet loss, at least two images a source "
+        "(default: a third)",
         above=0,
         at_most=1,
     )
