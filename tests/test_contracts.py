@@ -21,7 +21,8 @@ from tests.helpers import random_batch
 def test_trains_and_predicts_by_every_rule(with_stub, method, backbone):
     domains = ("a", "b", "c", "d")
     model = build_model(method, backbone, 5, domains, image_size=32, seed=3)
-    inputs, labels = random_batch(batch=4, classes=5, domains=4)
+    model.total_steps = 10
+    inputs, labels = random_batch(batch=8, classes=5, domains=4)
     rules = dict.fromkeys((*model.prediction_rules, model.selection_rule))
     before = model.logits(inputs["image"]).numpy()
     # Eagerly: tracing ResNet-50 would take longer than all else here.
@@ -33,7 +34,7 @@ def test_trains_and_predicts_by_every_rule(with_stub, method, backbone):
     assert not np.array_equal(before, model.logits(inputs["image"]))
     for rule in rules:
         logits = model.logits(inputs["image"], rule, inputs["domain_ids"])
-        assert logits.shape == (4, 5) and logits.dtype == tf.float32
+        assert logits.shape == (8, 5) and logits.dtype == tf.float32
         assert np.all(np.isfinite(logits))
 
 

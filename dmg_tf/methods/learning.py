@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
+from dmg_tf.methods.replicas import num_replicas
 from dmg_tf.methods.steps import Step, cross_entropies
 
 MAIN = "main"
@@ -104,6 +105,10 @@ class Learning:
         for step in reversed(steps):
             values |= {name: value for name, (_, value) in step.terms.items()}
             values |= step.metrics
+        rows = steps[0].rows
+        if rows is not None:
+            labels = tf.gather(labels, rows)
+            weights = None if weights is None else tf.gather(weights, rows)
         return self._track(inputs, labels, steps[0].logits, values, weights)
 
     def by_domain(self, x):
@@ -202,7 +207,7 @@ class Learning:
         if getattr(self, "loss", None) is not None:
             loss = super().compute_loss(x, y, y_pred, sample_weight)
             # Keras has divided it by their number already.
-            return loss * float(_num_replicas())
+            return loss * float(num_replicas())
         each = cross_entropies(y, y_pred)
         if sample_weight is not None:
             each *= tf.cast(sample_weight, each.dtype)
@@ -237,11 +242,7 @@ class Learning:
         return {k: v for k, v in results.items() if k not in left_out}
 
 
-def _num_replicas() -> int:
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
 def _share_of_replica(loss):
     """Returns what a replica adds to the loss; gradients are summed up."""
-    replicas = _num_replicas()
+    replicas = num_replicas()
     return loss / replicas if replicas > 1 else loss

@@ -169,13 +169,26 @@ class DomainNetwork(keras.Model):
         Returns:
             float32 [B, C].
         """
-        mapping = zip(self.network_weights(part), values, strict=True)
-        with keras.StatelessScope(state_mapping=list(mapping)):
-            if part == "task_network":
-                logits = self.task_network(x, training=training)
-            else:
-                logits = self.forward(x, training=training).logits
+        if part == "network":
+            return self.outputs_with(values, x, training).logits
+        with self._values_in_place(values, part):
+            logits = self.task_network(x, training=training)
         return tf.cast(logits, tf.float32)
+
+    def outputs_with(self, values, inputs, training=True) -> Outputs:
+        """Computes like `logits_with`; returns what logits are made of too.
+
+        Args:
+            values: A tensor for each of `network_weights()`.
+            inputs: As for a call.
+            training: As for a call.
+        """
+        with self._values_in_place(values, "network"):
+            return self.forward(inputs, training=training)
+
+    def _values_in_place(self, values, part):
+        mapping = zip(self.network_weights(part), values, strict=True)
+        return keras.StatelessScope(state_mapping=list(mapping))
 
     def as_inputs(self, inputs) -> Mapping[str, tf.Tensor]:
         """Returns what a call was given as a dict."""

@@ -25,16 +25,20 @@ class Step:
     """What one update learned from.
 
     Attributes:
-        logits: float32 [B, C] of the batch, for the training accuracy.
+        logits: float32 [B, C] of the batch, for the training accuracy; [R, C]
+            where `rows` says of which images.
         terms: {name: (weight, value)} of all that the loss is the sum of, the
             cross entropy first.
         metrics: {name: value} to be reported beside, e.g. the accuracy of a
             domain classifier. Names are those of the spec's `metrics`.
+        rows: int32 [R], the images of the batch that the logits are of; None
+            for all, in their order.
     """
 
     logits: tf.Tensor
     terms: dict[str, tuple[float, tf.Tensor]]
     metrics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+    rows: tf.Tensor | None = None
 
     @property
     def loss(self) -> tf.Tensor:

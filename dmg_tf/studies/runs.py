@@ -152,7 +152,7 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
 
 def _text(value) -> str:
     if isinstance(value, list):
-        return "+".join(value)
+        return "+".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

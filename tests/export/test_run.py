@@ -43,6 +43,10 @@ from tests.helpers import random_batch
     [
         ("aggregate", None, set()),
         ("metareg", None, set()),
+        ("mldg", None, set()),
+        ("maml", None, set()),
+        ("masf", None, set()),
+        ("epi_fcr", None, set()),
         ("tf_cnn", None, {*KNOWN, "per_domain"}),
         ("d_mtae", None, set()),
         ("dica", None, set()),

@@ -19,6 +19,7 @@ DOMAINS = ("a", "b", "c")
 def make(method, **kwargs):
     """A compiled model on a small network with batch normalisation."""
     model = build_model(method, "normed", 3, DOMAINS, image_size=32, **kwargs)
+    model.total_steps = 100
     model.compile(optimizer=Adam(1e-2))
     # As a run does: what makes variables would be traced once more.
     model.optimizer.build(model.trained_by("main"))
@@ -59,10 +60,12 @@ def trained(method):
 
 
 def test_fit_learns_a_small_batch(trained):
-    loss, accuracy = trained.history["loss"], trained.history["accuracy"]
-    # Drawn masks and a penalty that stays keep the loss of DMG above zero.
-    assert loss[1] < 0.7 * loss[0]
-    assert accuracy[1] > 0.8
+    history = trained.history
+    # Drawn masks keep the loss of DMG above zero. Penalties may stay as they
+    # are, and an adversary's loss grow.
+    losses = history.get("cross_entropy", history["loss"])
+    assert losses[1] < 0.7 * losses[0]
+    assert history["accuracy"][1] > 0.8
 
 
 def test_every_trained_weight_is_moved(trained):

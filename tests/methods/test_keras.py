@@ -14,9 +14,11 @@ pytestmark = pytest.mark.usefixtures("with_stub")
 
 
 def make(method="dmg", seed=0, **kwargs):
-    return build_model(
+    model = build_model(
         method, "stub", 3, ("a", "b", "c"), image_size=32, seed=seed, **kwargs
     )
+    model.total_steps = 100
+    return model
 
 
 def batches(*parts):
@@ -40,7 +42,9 @@ def test_a_compiled_loss_is_minimised(method):
     other.compile("sgd", loss=lambda y, z: 0.0 * tf.reduce_sum(z, -1) + 12345.0)
     assert fitted(plain, inputs, labels)["loss"] < 10
     logs = fitted(other, inputs, labels)
-    assert logs["loss"] == pytest.approx(12345, abs=1)
+    # Some methods minimise it several times, or something else beside it.
+    found = logs.get("cross_entropy", logs["loss"])
+    assert found == pytest.approx(12345, abs=1)
     kernel = other.task_network.stages[-1].weights[0]
     start = make(method).task_network.stages[-1].weights[0]
     # A constant loss has no gradient.
@@ -83,12 +87,12 @@ def test_compiled_metrics_are_reported(method):
 
 def test_sample_weights_count(method):
     """Images that weigh nothing change nothing."""
-    inputs, labels = random_batch(batch=6)
-    weights = np.float32([2, 2, 2, 0, 0, 0])
+    inputs, labels = random_batch(batch=12)
+    weights = np.repeat(np.float32([2, 0]), 6)
     # Of the same domains and of the loss's size: a half weighs double.
-    half = {name: value[:3] for name, value in inputs.items()}
+    half = {name: value[:6] for name, value in inputs.items()}
     models = []
-    for data in ((inputs, labels, weights), (half, labels[:3])):
+    for data in ((inputs, labels, weights), (half, labels[:6])):
         model = make(method)
         model.compile("sgd")
         with_draws(model)

@@ -1,0 +1,1 @@
+"""Epi-FCR: a network whose halves work with partners of other domains."""

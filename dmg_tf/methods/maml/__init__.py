@@ -1,0 +1,1 @@
+"""MAML with the source domains as its tasks."""

@@ -1,0 +1,1 @@
+"""MASF: relations between classes and clusters that hold on other domains."""

@@ -1,0 +1,1 @@
+"""MLDG: a step on some sources that also serves the others."""
