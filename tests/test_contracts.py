@@ -21,6 +21,7 @@ from tests.helpers import random_batch
 def test_trains_and_predicts_by_every_rule(with_stub, method, backbone):
     domains = ("a", "b", "c", "d")
     model = build_model(method, backbone, 5, domains, image_size=32, seed=3)
+    model.total_steps = 10
     inputs, labels = random_batch(batch=4, classes=5, domains=4)
     rules = dict.fromkeys((*model.prediction_rules, model.selection_rule))
     before = model.logits(inputs["image"]).numpy()

@@ -5,4 +5,6 @@ from dmg_tf.registry import METHODS
 METHODS.register("aggregate", "dmg_tf.methods.aggregate.spec:SPEC")
 METHODS.register("multi_headed", "dmg_tf.methods.multi_headed.spec:SPEC")
 METHODS.register("metareg", "dmg_tf.methods.metareg.spec:SPEC")
+METHODS.register("dann", "dmg_tf.methods.dann.spec:SPEC")
+METHODS.register("fusion", "dmg_tf.methods.fusion.spec:SPEC")
 METHODS.register("dmg", "dmg_tf.methods.dmg.spec:SPEC")

@@ -44,6 +44,8 @@ from tests.helpers import random_batch
         ("aggregate", None, set()),
         ("metareg", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
+        ("dann", None, set()),
+        ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],
 )

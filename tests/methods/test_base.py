@@ -19,6 +19,7 @@ DOMAINS = ("a", "b", "c")
 def make(method, **kwargs):
     """A compiled model on a small network with batch normalisation."""
     model = build_model(method, "normed", 3, DOMAINS, image_size=32, **kwargs)
+    model.total_steps = 120
     model.compile(optimizer=Adam(1e-2))
     # As a run does: what makes variables would be traced once more.
     model.optimizer.build(model.trained_by("main"))
@@ -41,7 +42,6 @@ def method(request, known):
 def trained(method):
     """A model that learned one batch in 120 steps, and how that went."""
     model = make(method)
-    model.total_steps = 120
     before = {w.path: w.numpy() for w in model.trainable_weights}
     step, traces = model.train_step, []
 

@@ -31,6 +31,8 @@ KINDS = {
     "multi_headed": "head",
     "aggregate": None,
     "metareg": None,
+    "dann": None,
+    "fusion": "head",
 }
 
 
