@@ -38,10 +38,14 @@ def method(request, known):
     return request.param
 
 
+# An adversary hides all that few features can say of nine images.
+GENTLE = {"dann": {"dann_reversal": 0.1}}
+
+
 @pytest.fixture(scope="module")
 def trained(method):
     """A model that learned one batch in 120 steps, and how that went."""
-    model = make(method)
+    model = make(method, **GENTLE.get(method, {}))
     before = {w.path: w.numpy() for w in model.trainable_weights}
     step, traces = model.train_step, []
 
@@ -59,10 +63,12 @@ def trained(method):
 
 
 def test_fit_learns_a_small_batch(trained):
-    loss, accuracy = trained.history["loss"], trained.history["accuracy"]
-    # Drawn masks and a penalty that stays keep the loss of DMG above zero.
+    history = trained.history
+    # Drawn masks keep the loss of DMG above zero. Penalties may stay as they
+    # are, and an adversary's loss grow.
+    loss = history.get("cross_entropy", history["loss"])
     assert loss[1] < 0.7 * loss[0]
-    assert accuracy[1] > 0.8
+    assert history["accuracy"][1] > 0.8
 
 
 def test_every_trained_weight_is_moved(trained):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from dmg_tf.layers.reverse_gradient import reverse_gradient
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.dann.spec import SPEC
-from dmg_tf.methods.domain_classifier import (
+from dmg_tf.methods.source_classifier import (
     dense_layers,
     domain_accuracy,
     mean_loss,

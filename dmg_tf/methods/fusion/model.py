@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import linear
-from dmg_tf.methods.domain_classifier import domain_accuracy, domain_loss
 from dmg_tf.methods.domain_heads import HeadedModel
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.fusion.spec import SPEC
+from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
 from dmg_tf.methods.steps import Step
 from dmg_tf.rules import PredictionRule, domain_rules
 
