@@ -37,12 +37,30 @@ def stepped(
             tape.watch(values)
             result = loss(values)
         gradients = tape.gradient(result, values)
-        if first_order:
-            gradients = [
-                g if g is None else tf.stop_gradient(g) for g in gradients
-            ]
-        values = [
-            value if gradient is None else value - rate * gradient
-            for value, gradient in zip(values, gradients, strict=True)
-        ]
+        values = moved(values, gradients, rate, first_order)
     return values
+
+
+def moved(
+    values: Sequence[tf.Tensor],
+    gradients: Sequence[tf.Tensor | None],
+    rate: float,
+    first_order: bool = False,
+) -> list[tf.Tensor]:
+    """Returns where one plain gradient step leads.
+
+    Args:
+        values: Where to start.
+        gradients: One of each value; None for what stays as it is.
+        rate: Size of the step.
+        first_order: See `stepped`.
+    """
+    if first_order:
+        gradients = [
+            None if gradient is None else tf.stop_gradient(gradient)
+            for gradient in gradients
+        ]
+    return [
+        value if gradient is None else value - rate * gradient
+        for value, gradient in zip(values, gradients, strict=True)
+    ]

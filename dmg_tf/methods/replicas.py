@@ -1,0 +1,34 @@
+"""What replicas of a step tell each other."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def mean_over_replicas(tensors: Sequence) -> list:
+    """Returns the mean over replicas of each tensor; None stays None.
+
+    Differentiable. With one replica that is what was given.
+    """
+    replica = _replica()
+    if replica is None:
+        return list(tensors)
+    given = [x for x in tensors if x is not None]
+    means = iter(replica.all_reduce(tf.distribute.ReduceOp.MEAN, given))
+    return [None if x is None else next(means) for x in tensors]
+
+
+def gathered(x, axis: int = 0):
+    """Returns the rows of all replicas, in their order along an axis.
+
+    Differentiable. Every replica then computes on all rows, so gradients of
+    what it computes are summed over replicas on their way to its own rows.
+    """
+    replica = _replica()
+    return x if replica is None else replica.all_gather(x, axis=axis)
+
+
+def _replica():
+    replica = tf.distribute.get_replica_context()
+    alone = replica is None or replica.num_replicas_in_sync == 1
+    return None if alone else replica
