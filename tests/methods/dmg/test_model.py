@@ -145,7 +145,7 @@ def test_siou_reduction_is_checked():
 
 
 def with_classifier(**kwargs):
-    model = build_model(
+    return build_model(
         "dmg",
         "stub",
         4,
@@ -154,8 +154,6 @@ def with_classifier(**kwargs):
         domain_classifier=True,
         **kwargs,
     )
-    model.compile(Adam(0.05))
-    return model
 
 
 def test_predictions_of_the_masks_are_weighted_by_domain(with_stub):
@@ -177,12 +175,12 @@ def test_predictions_of_the_masks_are_weighted_by_domain(with_stub):
 def test_a_domain_classifier_changes_nothing_else(with_stub):
     data = tf.data.Dataset.from_tensors(random_batch(batch=9, classes=4))
     plain = build_model("dmg", "stub", 4, DOMAINS, image_size=32)
-    plain.compile(Adam(0.05))
     assert not {"domain_loss", "domain_accuracy"} & set(plain.tracked())
     assert "weighted_ens" not in [rule.name for rule in plain.rules()]
     model = with_classifier()
     start = model.domain_classifier.kernel.numpy()
     for each in (plain, model):
+        each.compile(Adam(0.05))
         logs = each.fit(data.repeat(3), verbose=0, shuffle=False).history
     assert {"domain_loss", "domain_accuracy"} <= set(logs)
     own = {id(v) for v in model.domain_classifier.variables}
