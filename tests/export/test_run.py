@@ -45,6 +45,8 @@ from tests.helpers import random_batch
         ("metareg", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
+        ("crossgrad", None, set()),
+        ("dsn", None, set()),
         ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],

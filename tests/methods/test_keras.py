@@ -157,7 +157,10 @@ def test_aggregate_learns_from_images_alone():
     model.fit(inputs["image"], labels, verbose=0)
 
 
-@pytest.mark.parametrize("method", ["dmg", "multi_headed", "metareg", "dann"])
+@pytest.mark.parametrize(
+    "method",
+    ["dmg", "multi_headed", "metareg", "dann", "crossgrad", "dsn", "fusion"],
+)
 def test_missing_domains_are_told_in_one_line(method):
     inputs, labels = random_batch()
     model = make(method)

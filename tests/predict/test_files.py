@@ -32,6 +32,8 @@ KINDS = {
     "aggregate": None,
     "metareg": None,
     "dann": None,
+    "crossgrad": None,
+    "dsn": None,
     "fusion": "head",
 }
 
