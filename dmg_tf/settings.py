@@ -336,7 +336,7 @@ def _range_text(facts: Setting) -> str:
 
 
 def _text(value: Any) -> str:
-    return " ".join(value) if isinstance(value, tuple) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class OfAnother(argparse.Action):
