@@ -81,12 +81,13 @@ class DSN(DomainModel):
             [options.dsn_decoder_width, SIDE * SIDE * 3],
             self.seed,
         )
-        self.adversary = dense_layers(
-            "adversary",
-            self.num_features,
-            [options.dsn_adversary_width, domains],
-            self.seed,
-        )
+        if options.dsn_similarity == "adversary":
+            self.adversary = dense_layers(
+                "adversary",
+                self.num_features,
+                [options.dsn_adversary_width, domains],
+                self.seed,
+            )
 
     def tracked(self):
         """Returns the names of the training metrics, in order."""

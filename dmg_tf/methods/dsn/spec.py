@@ -1,9 +1,19 @@
 """What is known of DSN before TensorFlow is loaded."""
 
 import dataclasses
+import math
 
+from dmg_tf.errors import UserError
 from dmg_tf.methods.spec import MethodSpec
-from dmg_tf.settings import setting
+from dmg_tf.settings import flag_of, setting
+
+
+def _check_widths(widths: tuple[float, ...]) -> None:
+    if not widths or not all(0 < width < math.inf for width in widths):
+        raise UserError(
+            f"{flag_of('dsn_mmd_widths')} must be numbers above 0, got "
+            + " ".join(map(str, widths))
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +78,7 @@ class Options:
         "median squared distance",
         (0.25, 0.5, 1.0, 2.0, 4.0),
         metavar="WIDTH",
+        check=_check_widths,
     )
 
 
