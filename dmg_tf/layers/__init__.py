@@ -1,1 +1,1 @@
-"""Keras layers: domain masks, batch normalisation."""
+"""What networks share: batch normalisation, random numbers, reversal."""

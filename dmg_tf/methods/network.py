@@ -144,6 +144,11 @@ class DomainNetwork(keras.Model):
         images = tf.cast(images, self.compute_dtype)
         return tf.cast(self.forward({"image": images}).hidden, tf.float32)
 
+    @property
+    def num_features(self) -> int:
+        """The number of features F that the last layer takes."""
+        return self.task_network.stages[-1].weights[0].shape[0]
+
     def network_weights(self, part: str = "network") -> list:
         """Returns the trainable variables of "network" or "task_network"."""
         if part == "task_network":

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from dmg_tf.methods.base import DomainModel, PlainNetwork
+from dmg_tf.methods.domain_heads import DomainHeads
 from dmg_tf.methods.domain_logits import own
-from dmg_tf.methods.multi_headed.model import DomainHeads
 from dmg_tf.methods.task_network import TaskNetwork
 from dmg_tf.rules import PredictionRule, domain_rules
 

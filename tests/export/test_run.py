@@ -51,6 +51,10 @@ from tests.helpers import random_batch
         ("d_mtae", None, set()),
         ("dica", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
+        ("dann", None, set()),
+        ("crossgrad", None, set()),
+        ("dsn", None, set()),
+        ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],
 )

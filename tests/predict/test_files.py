@@ -45,6 +45,10 @@ KINDS = {
     "tf_cnn": "domain",
     "d_mtae": None,
     "dica": None,
+    "dann": None,
+    "crossgrad": None,
+    "dsn": None,
+    "fusion": "head",
 }
 
 

@@ -304,3 +304,24 @@ def test_callbacks_see_the_scores(config, tmp_path):
     assert rows == read_history(output / "history.csv") and len(rows) == 2
     results = json.loads((output / "results.json").read_text())
     assert results == result.results
+
+
+@pytest.mark.parametrize(
+    "method,options",
+    [("dann", {"dann_update": "alternating"}), ("dsn", {})],
+)
+def test_a_schedule_and_an_adversary_go_on_exactly(
+    config, tmp_path, method, options
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_training(config(method, whole, options=options))
+    with pytest.raises(Killed):
+        run_training(
+            config(method, broken, options=options), callbacks=[Kill(2)]
+        )
+    run_training(config(method, broken, options=options), resume=True)
+    assert_same(last_weights(broken), last_weights(whole))
+    rows = without_clocks(broken)
+    assert rows == without_clocks(whole)
+    strengths = [row["reversal"] for row in rows]
+    assert 0 < strengths[0] < strengths[1] < strengths[2] < 1

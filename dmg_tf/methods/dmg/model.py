@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from dmg_tf.backbones.blocks import linear
 from dmg_tf.methods.base import DomainModel, PlainNetwork
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from dmg_tf.methods.dmg.folding import folded_kernels
@@ -12,11 +13,13 @@ from dmg_tf.methods.dmg.spec import SPEC
 from dmg_tf.methods.dmg.task_network import TaskNetwork
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.network import stages_named
-from dmg_tf.methods.steps import Outputs
+from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
+from dmg_tf.methods.steps import Outputs, Step
 from dmg_tf.rules import PredictionRule, domain_rules
 
 PRED_ENS = PredictionRule("pred_ens", "Pred-Ens", mean_of_domains=True)
 MASK_ENS = PredictionRule("mask_ens", "Mask-Ens")
+WEIGHTED_ENS = PredictionRule("weighted_ens", "Weighted-Ens")
 KNOWN_DOMAIN = PredictionRule("known_domain", "known domain", needs_domain=True)
 KNOWN_DOMAIN_BINARY = PredictionRule(
     "known_domain_binary",
@@ -41,6 +44,13 @@ class DMG(DomainModel):
     (each image under its own domain's soft mask, DMG-KD in Sec. 4.2),
     `mask/<domain>` (all images under one domain's soft mask, Table 4), and
     `known_domain_binary` (thresholded, for selection).
+
+    With `domain_classifier`, `weighted_ens` too: the logits under the soft
+    masks, weighted by how much an image looks like each source (footnote to
+    Sec. 3.2). The paper does not say what its classifier sees; here it is
+    linear on what the task network takes, averaged over space, which no mask
+    has touched. No gradient of it reaches the network, so that network and
+    masks learn as they do without.
 
     Attributes:
         mask_sites: The stages whose input is masked, in the order of
@@ -78,13 +88,54 @@ class DMG(DomainModel):
         """Calls the task network on symbolic features [B, ...]."""
         domain_ids = keras.Input((), dtype="int32")
         self.task_network(features, domain_ids=domain_ids, training=False)
+        if self.options.domain_classifier:
+            self.domain_classifier = linear(
+                "domain_classifier",
+                features.shape[-1],
+                len(self.source_domains),
+                self.seed,
+            )
+            self.domain_classifier.build((None, features.shape[-1]))
+
+    def inference_layers(self):
+        """Returns the layers that prediction reads."""
+        layers = super().inference_layers()
+        if self.options.domain_classifier:
+            layers.append(self.domain_classifier)
+        return layers
 
     def tracked(self):
         """Returns the names of the training metrics, in order."""
-        names = super().tracked()
-        if self.options.sparsity_weight:
-            return names
-        return tuple(name for name in names if name != "sparsity")
+        left_out = set()
+        if not self.options.sparsity_weight:
+            left_out.add("sparsity")
+        if not self.options.domain_classifier:
+            left_out |= {"domain_loss", "domain_accuracy"}
+        return tuple(n for n in super().tracked() if n not in left_out)
+
+    def objective(self, inputs, labels, weights=None):
+        """Returns what a step minimises."""
+        if not self.options.domain_classifier:
+            return super().objective(inputs, labels, weights)
+        outputs = self.forward(inputs, training=True)
+        domain_ids = self.domain_ids_of(inputs)
+        told = self._domain_logits(tf.stop_gradient(outputs.entry))
+        loss = self.cross_entropy(labels, outputs.logits, weights)
+        return Step(
+            outputs.logits,
+            {
+                "cross_entropy": (1.0, loss),
+                **self.penalties(),
+                "domain_loss": (1.0, domain_loss(domain_ids, told, weights)),
+            },
+            {"domain_accuracy": domain_accuracy(domain_ids, told)},
+        )
+
+    def _domain_logits(self, features):
+        """[B, ...] -> float32 [B, D]: how much it looks like each source."""
+        space = list(range(1, len(features.shape) - 1))
+        pooled = tf.reduce_mean(features, space) if space else features
+        return tf.cast(self.domain_classifier(pooled), tf.float32)
 
     def penalties(self):
         """Returns the overlap and, if it is weighted, the L1 norm."""
@@ -122,6 +173,7 @@ class DMG(DomainModel):
         return (
             PRED_ENS,
             MASK_ENS,
+            *([WEIGHTED_ENS] if self.options.domain_classifier else []),
             KNOWN_DOMAIN,
             *domain_rules("mask", self.source_domains),
             KNOWN_DOMAIN_BINARY,
@@ -217,8 +269,15 @@ class DMG(DomainModel):
             if name in rules
         }
         if rest:
+            per_mask = self._per_mask(features)
+            if WEIGHTED_ENS.name in rest:
+                rest.remove(WEIGHTED_ENS.name)
+                shares = tf.nn.softmax(self._domain_logits(features))
+                found[WEIGHTED_ENS.name] = tf.einsum(
+                    "bd,bdc->bc", shares, per_mask
+                )
             found |= by_rule(
-                self._per_mask(features),
+                per_mask,
                 self.rules_named(rest),
                 self.source_domains,
                 domain_ids,

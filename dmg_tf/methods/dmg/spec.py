@@ -40,6 +40,11 @@ class Options:
         symbol="λ_S",
         axis="--sparsity-weights",
     )
+    domain_classifier: bool = setting(
+        "learn a classifier of the source domains too, whose probabilities "
+        "weight the masks' predictions by the rule weighted_ens (Sec. 3.2)",
+        False,
+    )
 
 
 SPEC = MethodSpec(
@@ -48,7 +53,12 @@ SPEC = MethodSpec(
     summary="a mask a domain on the inputs of the task network's layers",
     options=Options,
     paper="Chattopadhyay, Balaji and Hoffman, ECCV 2020",
-    metrics={"siou": "sIoU", "sparsity": "sparsity"},
+    metrics={
+        "siou": "sIoU",
+        "sparsity": "sparsity",
+        "domain_loss": "domain loss",
+        "domain_accuracy": "domain accuracy",
+    },
     in_sweeps=True,
     # Sec. 7.2: the L1 norm in place of sIoU, with the one weight that comes
     # near it.

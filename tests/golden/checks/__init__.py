@@ -23,7 +23,7 @@ from tests.golden.checks.files import FOLDER, Reference
 from tests.golden.float64 import float64
 
 TOLERANCE = 1e-5
-HELPERS = ("files", "tiny")
+HELPERS = ("features", "files", "tiny")
 
 
 def checks():

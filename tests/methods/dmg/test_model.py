@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
+from dmg_tf.export.network import stored_network
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.dmg.overlap import domain_pairs, soft_iou
 from dmg_tf.training.optimizers import Adam
@@ -137,3 +139,67 @@ def test_training_draws_by_the_images_own_domain(model):
 def test_siou_reduction_is_checked():
     with pytest.raises(UserError, match="'max'"):
         build_model("dmg", "resnet18", 3, DOMAINS, siou_reduction="max")
+
+
+# === Weights by a domain classifier ===
+
+
+def with_classifier(**kwargs):
+    return build_model(
+        "dmg",
+        "stub",
+        4,
+        DOMAINS,
+        image_size=32,
+        domain_classifier=True,
+        **kwargs,
+    )
+
+
+def test_predictions_of_the_masks_are_weighted_by_domain(with_stub):
+    model = with_classifier()
+    inputs, _ = random_batch(classes=4)
+    kernel = model.domain_classifier.kernel
+    kernel.assign(np.random.default_rng(0).normal(0, 9, kernel.shape))
+    entry = model.feature_extractor(inputs["image"]).numpy()
+    scores = entry.mean(axis=(1, 2)) @ kernel.numpy()
+    scores = np.exp(scores + model.domain_classifier.bias.numpy())
+    shares = scores / scores.sum(axis=1, keepdims=True)
+    each = [model.logits(inputs["image"], f"mask/{d}") for d in DOMAINS]
+    expected = np.einsum("bd,dbc->bc", shares, np.stack(each))
+    found = model.logits(inputs["image"], "weighted_ens")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - np.mean(each, axis=0)).max() > 1e-3
+
+
+def test_a_domain_classifier_changes_nothing_else(with_stub):
+    data = tf.data.Dataset.from_tensors(random_batch(batch=9, classes=4))
+    plain = build_model("dmg", "stub", 4, DOMAINS, image_size=32)
+    assert not {"domain_loss", "domain_accuracy"} & set(plain.tracked())
+    assert "weighted_ens" not in [rule.name for rule in plain.rules()]
+    model = with_classifier()
+    start = model.domain_classifier.kernel.numpy()
+    for each in (plain, model):
+        each.compile(Adam(0.05))
+        logs = each.fit(data.repeat(3), verbose=0, shuffle=False).history
+    assert {"domain_loss", "domain_accuracy"} <= set(logs)
+    own = {id(v) for v in model.domain_classifier.variables}
+    shared = [v for v in model.variables if id(v) not in own]
+    for one, two in zip(plain.variables, shared, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.abs(model.domain_classifier.kernel - start).max() > 0.05
+
+
+def test_a_domain_classifier_is_saved_and_exported(with_stub, tmp_path):
+    model = with_classifier(seed=3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    images = random_batch(classes=4)[0]["image"]
+    expected = model.logits(images, "weighted_ens")
+    np.testing.assert_array_equal(
+        loaded.logits(images, "weighted_ens"), expected
+    )
+    stored = stored_network(model)
+    found = stored.logits(images, ["weighted_ens"])["weighted_ens"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert len(stored.variables) == len(model.weights)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
-from dmg_tf.methods.multi_headed.model import DomainHeads
+from dmg_tf.methods.domain_heads import DomainHeads
 from tests.helpers import assert_layer_contract, random_batch
 
 DOMAINS = ("a", "b", "c")

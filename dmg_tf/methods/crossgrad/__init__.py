@@ -1,0 +1,1 @@
+"""CrossGrad: classes learned from images moved towards other domains."""

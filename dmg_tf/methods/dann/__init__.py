@@ -1,0 +1,1 @@
+"""DANN: features in which a classifier can't tell the domains apart."""

@@ -1,0 +1,1 @@
+"""DSN: a shared code to classify by, private ones for what is a domain's."""

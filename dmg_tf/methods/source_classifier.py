@@ -1,0 +1,67 @@
+"""What methods that tell the domains apart have in common."""
+
+import keras
+import tensorflow as tf
+
+from dmg_tf.backbones.blocks import linear
+from dmg_tf.methods.steps import cross_entropies
+
+
+def dense_layers(name: str, fan_in: int, widths, seed: int) -> keras.Sequential:
+    """Returns built dense layers with ReLUs between them.
+
+    Args:
+        name: What it is called; layers are called by it and their number.
+        fan_in: Number of inputs.
+        widths: Number of outputs of each layer, the last one included.
+        seed: Seed of the initial weights, which are PyTorch's.
+    """
+    layers, inputs = [], fan_in
+    for index, width in enumerate(widths):
+        if index:
+            layers.append(keras.layers.ReLU())
+        layers.append(linear(f"{name}.{index}", inputs, width, seed))
+        inputs = width
+    network = keras.Sequential(layers, name=name)
+    network.build((None, fan_in))
+    return network
+
+
+def mean_loss(each, weights=None):
+    """Returns the mean over images, as the cross entropy of classes has it.
+
+    Args:
+        each: float32 [B].
+        weights: float [B], how much each image counts, or None.
+    """
+    if weights is not None:
+        each *= tf.cast(weights, each.dtype)
+    return tf.reduce_mean(each)
+
+
+def domain_loss(domain_ids, logits, weights=None):
+    """Returns the mean cross entropy of domains, a float32 scalar.
+
+    Args:
+        domain_ids: int32 [B].
+        logits: float32 [B, D].
+        weights: float [B], how much each image counts, or None.
+    """
+    return mean_loss(cross_entropies(domain_ids, logits), weights)
+
+
+def domain_accuracy(domain_ids, logits):
+    """Returns the share of images whose domain is told, a float32 scalar."""
+    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == domain_ids
+    return tf.reduce_mean(tf.cast(hits, tf.float32))
+
+
+def ramp(share):
+    """Returns 2 / (1 + exp(-10 share)) - 1, from 0 up to almost 1.
+
+    Ganin and Lempitsky, ICML 2015, Sec. 4 (the schedule of λ).
+
+    Args:
+        share: float32 scalar in [0, 1], how much of the run is done.
+    """
+    return 2.0 / (1.0 + tf.exp(-10.0 * share)) - 1.0
