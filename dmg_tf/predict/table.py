@@ -12,8 +12,8 @@ import numpy as np
 from dmg_tf.console.printable import printable
 from dmg_tf.errors import UserError
 from dmg_tf.files import open_replacing, writing
+from dmg_tf.runs.cells import inert
 from dmg_tf.runs.facts import ModelFacts
-from dmg_tf.spreadsheet import inert
 
 
 def check_csv(path: str) -> None:

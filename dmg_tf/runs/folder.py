@@ -219,7 +219,13 @@ def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
     try:
         _check_sizes(path)
         return keras.models.load_model(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
         raise UserError(
             f"cannot read {path}: {str(error).splitlines()[0]}"
         ) from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from dmg_tf.data.names import OVERALL
 from dmg_tf.errors import UserError
-from dmg_tf.spreadsheet import inert, original
+from dmg_tf.runs.cells import inert, original
 
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"

@@ -13,7 +13,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from dmg_tf.spreadsheet import inert
+from dmg_tf.runs.cells import inert
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:

@@ -87,7 +87,9 @@ def test_writing_is_refused_before_it_happens(tmp_path, saved, capsys):
     assert predict.main([str(hostile), str(image)]) == 2
     said = capsys.readouterr().err
     assert "it has PrintV2, StringFormat, WriteFile; pass --trust" in said
-    assert demo.main([str(hostile), "--port", "0"]) == 2
+    args = demo.make_parser().parse_args([str(hostile), "--port", "0"])
+    with pytest.raises(UserError, match="--trust"):
+        demo.serve(args)
     with pytest.raises(UserError, match="trust=True"):
         dmg_tf.load(hostile)
     dmg_tf.load(hostile, trust=True)

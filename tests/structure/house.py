@@ -10,7 +10,7 @@ PACKAGE = "dmg_tf"
 FLOORS = (
     {"errors"},
     {"rules", "console", "html", "layers"},
-    {"registry", "settings", "files", "spreadsheet"},
+    {"registry", "settings", "files"},
     {"data", "backbones"},
     {"methods", "devices"},
     {"config"},

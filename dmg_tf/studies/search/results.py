@@ -13,10 +13,10 @@ from dmg_tf.errors import UserError
 from dmg_tf.files import write_json, write_text
 from dmg_tf.flags import args_from_config
 from dmg_tf.rules import default_rule
+from dmg_tf.runs.cells import inert
 from dmg_tf.runs.folder import read_results
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.settings import flag_of
-from dmg_tf.spreadsheet import inert
 from dmg_tf.studies.search.folder import ERROR_FILE, Search
 from dmg_tf.studies.search.space import defaults_of, with_values
 from dmg_tf.studies.table import Cell

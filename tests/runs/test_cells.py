@@ -1,6 +1,6 @@
 import pytest
 
-from dmg_tf.spreadsheet import inert, original
+from dmg_tf.runs.cells import inert, original
 
 
 @pytest.mark.parametrize(
