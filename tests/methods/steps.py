@@ -37,6 +37,6 @@ def assert_two_replicas_are_one(make, batch=12):
     for before, one, two in zip(
         start, alone.get_weights(), shared.get_weights(), strict=True
     ):
-        np.testing.assert_allclose(
-            two - before, one - before, atol=1e-4 * np.abs(one - before).max()
-        )
+        # Of the movement, and the rounding of weights that hardly move.
+        most = 1e-4 * np.abs(one - before).max() + 2e-7 * np.abs(one).max()
+        np.testing.assert_allclose(two, one, rtol=0, atol=most)
