@@ -46,8 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.score:
         _score_again(args)
     from dmg_tf.report.run_page import write_run_report
+    from dmg_tf.runs.writing import writing_into
 
-    path = write_run_report(args.run_dir, args.data)
+    with writing_into(args.run_dir):
+        path = write_run_report(args.run_dir, args.data)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
 

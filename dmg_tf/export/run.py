@@ -44,7 +44,7 @@ def export_run(
             `check_request` and the format's function.
     """
     from dmg_tf.evaluation.scoring import dtype_policy
-    from dmg_tf.runs.folder import load_run_model, read_results
+    from dmg_tf.runs.folder import load_checked_model, read_results
 
     precision = options.get("precision", PRECISIONS[0])
     check_request(
@@ -56,9 +56,9 @@ def export_run(
             from dmg_tf.export.calibration import calibration_sample
 
             options["calibration"] = calibration_sample(
-                results, calibration_images, data
+                results, calibration_images, data, run_dir
             )
-        model = load_run_model(run_dir)
+        model = load_checked_model(run_dir, results)
         # Its layers are new and follow the policy; its own is from the file.
         model.dtype_policy = "float32"
         return FORMATS[format].load()(model, results, out, **options)

@@ -8,17 +8,20 @@ say of the target (that of known domain) is left empty.
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile
+from dmg_tf.files.checksums import checked_bytes
 
 OVERALL = "overall"
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
 
+_MEND = "`dmg_tf.report RUN_DIR --score` writes it again"
 _FIRST = ("path", "split", "domain", "true_class")
 
 
@@ -144,18 +147,16 @@ def read_predictions(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If it is not a table of these classes.
+        DamagedFile: If it is not a table of these classes.
     """
     label_of = {name: index for index, name in enumerate(class_names)}
     try:
-        with open(
-            path, encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file:
-            reader = csv.reader(file)
-            header = next(reader)
-            if tuple(header[: len(_FIRST)]) != _FIRST:
-                raise ValueError(f"the columns are {', '.join(header)}")
-            rows = [row for row in reader if row[1] == split]
+        text = checked_bytes(path).decode("utf-8", "surrogateescape")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        header = next(reader)
+        if tuple(header[: len(_FIRST)]) != _FIRST:
+            raise ValueError(f"the columns are {', '.join(header)}")
+        rows = [row for row in reader if row[1] == split]
         values = zip(*rows, strict=True) if rows else [()] * len(header)
         columns = dict(zip(header, values, strict=True))
         names = list(dict.fromkeys(columns["domain"]))
@@ -179,6 +180,8 @@ def read_predictions(
         return ScoredSplit(split, columns["path"], tuple(names), predictions)
     except FileNotFoundError:
         raise
+    except DamagedFile as error:
+        raise DamagedFile(f"{error}; {_MEND}") from error
     except (
         OSError,
         csv.Error,
@@ -186,9 +189,8 @@ def read_predictions(
         ValueError,
         StopIteration,
     ) as error:
-        raise UserError(
-            f"cannot read {path}: {type(error).__name__}: {error}; "
-            "`dmg_tf.report RUN_DIR --score` writes it again"
+        raise DamagedFile(
+            f"cannot read {path}: {type(error).__name__}: {error}; {_MEND}"
         ) from error
 
 
