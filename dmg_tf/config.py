@@ -17,7 +17,7 @@ import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
 from dmg_tf import settings
 from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import DamagedFile, UserError, unknown_name
-from dmg_tf.files.checksums import read_json
+from dmg_tf.folders.checksums import read_json
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import names_of, setting

@@ -10,8 +10,8 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
-
-_CONFIG = "config.json"
+from dmg_tf.folders.checksums import read_json
+from dmg_tf.runs.folder import CONFIG
 
 
 def make_parser() -> OneLineParser:
@@ -37,10 +37,12 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     # The page needs none of it, and the run's method may not be installed.
-    if not (pathlib.Path(args.run_dir) / _CONFIG).exists():
+    try:
+        read_json(pathlib.Path(args.run_dir) / CONFIG)
+    except OSError as error:
         raise UserError(
-            f"{args.run_dir} is not a run folder: there is no {_CONFIG}"
-        )
+            f"{args.run_dir} is not a run folder: there is no {CONFIG}"
+        ) from error
     if args.data and not pathlib.Path(args.data).is_dir():
         raise UserError(f"--data {args.data} is no folder")
     if args.score:

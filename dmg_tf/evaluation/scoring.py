@@ -15,7 +15,7 @@ from dmg_tf.evaluation.images import (
     images_of_run,
     naming_bad_images,
 )
-from dmg_tf.files.checksums import Checksums
+from dmg_tf.folders.checksums import Checksums
 from dmg_tf.runs.data_record import note_on_images
 from dmg_tf.runs.folder import load_checked_model, read_results
 from dmg_tf.runs.predictions import (

@@ -9,7 +9,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import write_text
-from dmg_tf.files.checksums import read_json
+from dmg_tf.folders.checksums import read_json
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.report import sections

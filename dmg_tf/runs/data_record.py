@@ -18,7 +18,7 @@ from typing import NamedTuple
 from dmg_tf.console.bar import print_error
 from dmg_tf.data.examples import DomainData
 from dmg_tf.errors import DamagedFile, UserError
-from dmg_tf.files.checksums import Checksums, checked_bytes, read_json
+from dmg_tf.folders.checksums import Checksums, checked_bytes, read_json
 
 FILE_NAME = "data.json"
 IMAGES_NAME = "images.csv.gz"

@@ -12,8 +12,8 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import is_leftover
-from dmg_tf.files.checksums import FILE_NAME, checked_path, read_json
-from dmg_tf.files.lock import LOCK_NAME
+from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
+from dmg_tf.folders.lock import LOCK_NAME
 from dmg_tf.registry import DATASETS, METHODS
 from dmg_tf.runs import data_record, predictions
 from dmg_tf.runs.data_record import DataRecord

@@ -5,7 +5,7 @@ import io
 import pathlib
 
 from dmg_tf.errors import DamagedFile, UserError
-from dmg_tf.files.checksums import checked_bytes
+from dmg_tf.folders.checksums import checked_bytes
 
 
 def history_csv(rows: list[dict]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmg_tf.errors import DamagedFile
-from dmg_tf.files.checksums import checked_bytes
+from dmg_tf.folders.checksums import checked_bytes
 
 OVERALL = "overall"
 FILE_NAME = "predictions.csv"

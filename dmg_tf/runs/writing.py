@@ -11,9 +11,14 @@ from typing import Any
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import InUse, UserError
-from dmg_tf.files import remove_folder, remove_leftovers, writing
-from dmg_tf.files.checksums import FILE_NAME, NEXT, Checksums
-from dmg_tf.files.lock import Lock, alone_beside, alone_in
+from dmg_tf.files import (
+    making_folder,
+    remove_folder,
+    remove_leftovers,
+    writing,
+)
+from dmg_tf.folders.checksums import FILE_NAME, NEXT, Checksums
+from dmg_tf.folders.lock import Lock, alone_beside, alone_in
 from dmg_tf.runs import data_record
 from dmg_tf.runs.data_record import DataRecord, check_names
 from dmg_tf.runs.folder import (
@@ -80,7 +85,10 @@ class RunFolder:
         if folder.results is not None or not chief:
             yield folder
             return
-        with _made(folder.path), alone_in(folder.path, INSTEAD) as lock:
+        with (
+            making_folder(folder.path),
+            alone_in(folder.path, INSTEAD) as lock,
+        ):
             clean(folder.path)
             folder = cls._look(config, resume)  # others may have been here
             folder._lock = lock
@@ -327,21 +335,3 @@ def _link(source, target) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-@contextlib.contextmanager
-def _made(path) -> Iterator[None]:
-    """Makes a folder; removes what it made, if nothing is in it in the end."""
-    missing = []
-    place = path
-    while not place.exists():
-        missing.append(place)
-        place = place.parent
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        for place in missing:
-            with contextlib.suppress(OSError):
-                place.rmdir()

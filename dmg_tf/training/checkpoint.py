@@ -9,7 +9,7 @@ import tensorflow as tf
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import writing
-from dmg_tf.files.checksums import checked_path, known_checksums
+from dmg_tf.folders.checksums import checked_path, known_checksums
 from dmg_tf.methods.learning import MAIN
 from dmg_tf.runs.writing import RunFolder
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import keras
 
 from dmg_tf.errors import DamagedFile, UserError
-from dmg_tf.files.checksums import checked_path
+from dmg_tf.folders.checksums import checked_path
 from dmg_tf.runs.folder import HISTORY, MODEL
 from dmg_tf.runs.history import history_csv, read_history
 from dmg_tf.training.callbacks import Timer

@@ -24,7 +24,7 @@ from dmg_tf.data.images.decoding import (
 )
 from dmg_tf.errors import InUse, UserError
 from dmg_tf.files import remove_folder
-from dmg_tf.files.lock import alone_in
+from dmg_tf.folders.lock import alone_in
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9

@@ -130,6 +130,27 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     remove_folder(before)
 
 
+@contextlib.contextmanager
+def making_folder(path: pathlib.Path) -> Iterator[None]:
+    """Makes a folder; removes what it made if it is empty in the end.
+
+    Raises:
+        UserError: If it can't be made.
+    """
+    missing, place = [], path
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
 def _aside(path: pathlib.Path) -> pathlib.Path:
     # A sibling, as moving is atomic within one disk only. Its name is drawn:
     # machines that share a disk may have processes of the same number.

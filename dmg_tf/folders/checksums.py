@@ -155,19 +155,36 @@ def checked_path(folder: pathlib.Path, name: str) -> pathlib.Path:
     )
 
 
+def check_all(folder: pathlib.Path) -> None:
+    """Raises DamagedFile unless all files of a folder's list are as written."""
+    for name in known_checksums(folder):
+        try:
+            checked_path(folder, name)
+        except FileNotFoundError as error:
+            raise DamagedFile(f"{error.filename} is gone") from error
+
+
 def checked_bytes(path: pathlib.Path) -> bytes:
     """Returns the contents of a file; see `checked_path`."""
     return checked_path(path.parent, path.name).read_bytes()
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(
+    path: pathlib.Path, folder: pathlib.Path | None = None
+) -> dict[str, Any]:
     """Reads a JSON object of a folder, checked as `checked_path` does.
+
+    Args:
+        path: The file.
+        folder: Whose list names it; None for the folder that it is in.
 
     Raises:
         OSError: If it can't be read.
         DamagedFile: If it is no JSON object, or not as it was written.
     """
-    return _object(path, checked_bytes(path))
+    folder = folder or path.parent
+    name = path.relative_to(folder).as_posix()
+    return _object(path, checked_path(folder, name).read_bytes())
 
 
 def write_sealed(path: pathlib.Path, value: dict[str, Any]) -> None:
