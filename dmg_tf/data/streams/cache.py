@@ -307,8 +307,10 @@ def _sides(contents, path):
     whole &= tf.cond(
         whole & (length == end + _TAIL), matches, lambda: length == end
     )
-    tf.debugging.Assert(whole, [DAMAGED, path])
-    return sides[0], sides[1], end
+    check = tf.debugging.Assert(whole, [DAMAGED, path])
+    # Else a graph may fail on what the sides say before.
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(sides[0]), tf.identity(sides[1]), tf.identity(end)
 
 
 def _fingerprint(contents):
