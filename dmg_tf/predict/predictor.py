@@ -114,11 +114,11 @@ def _from_run(folder, rule) -> Predictor:
 
     from dmg_tf.data.images.transforms import normalize
     from dmg_tf.evaluation.scoring import dtype_policy
-    from dmg_tf.runs.folder import load_checked_model, read_results
+    from dmg_tf.runs.folder import load_run_model, read_results
 
     results = read_results(folder)
     with dtype_policy(results["config"].get("precision", "float32")):
-        model = load_checked_model(folder, results)
+        model = load_run_model(folder)
     known = [r for r in model.rules() if r.shown and not r.needs_domain]
     rule = _chosen(rule, known, model.rules())
     domains = tuple(model.source_domains)

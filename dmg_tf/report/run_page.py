@@ -70,15 +70,19 @@ class RunFiles:
 
 def _environment(path) -> dict[str, Any]:
     try:
-        environment = read_json(path)
-        sections.environment(environment)
+        return read_json(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _environment_section(run: RunFiles) -> Markup:
+    try:
+        return sections.environment(run.environment)
     except (AttributeError, LookupError, TypeError) as error:
         raise DamagedFile(
-            f"{path} is damaged: {type(error).__name__}: {error}"
+            f"{run.run_dir / ENVIRONMENT} is damaged: "
+            f"{type(error).__name__}: {error}"
         ) from error
-    return environment
 
 
 def write_run_report(
@@ -171,7 +175,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             tag(
                 "div",
                 panel("Images", sections.counts(results)),
-                panel("Environment", sections.environment(run.environment)),
+                panel("Environment", _environment_section(run)),
                 class_="column",
             ),
         ),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dmg_tf.commands import evaluate, export, paper, predict, report, train
+from dmg_tf.commands import evaluate, export, paper, report, train
 from dmg_tf.config import RunConfig
 from dmg_tf.data.streams.cache import DiskCache
 from dmg_tf.devices.devices import Devices
@@ -166,7 +166,6 @@ def test_a_model_of_other_classes_is_refused(place, capsys):
     for main, argv in (
         (evaluate.main, ["--data", place / "data"]),
         (export.main, [place / "exported"]),
-        (predict.main, [place / "data" / "a", "--csv", place / "out.csv"]),
     ):
         if main is evaluate.main:
             resume_other_names.rename_class(place / "data")

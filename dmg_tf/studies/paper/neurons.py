@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmg_tf.console.bar import Bar
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile
 from dmg_tf.studies.runs import Run
 from dmg_tf.studies.table import Cell, Row, Table
 
@@ -65,7 +65,7 @@ def neurons(runs: Sequence[Run]) -> list[Table]:
             sites = shares_of.setdefault(key, {})
             try:
                 kinds = read_kinds(run)
-            except UserError as error:
+            except DamagedFile as error:
                 bar.print(f"left out of the kinds of neurons: {error}")
                 kinds = {}
             for site, shares in kinds.items():

@@ -124,6 +124,8 @@ def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
         for run in runs:
             if run.target == target:
                 by_name[names[run.run_dir]].append(_validations(run))
+        if not any(map(any, by_name.values())):
+            continue
         epochs = sorted({e for h in by_name.values() for v in h for e in v})
         lines = [
             Curve(
