@@ -7,7 +7,6 @@ them, before TensorFlow is loaded and before anything is written.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +17,9 @@ import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
 from dmg_tf import settings
 from dmg_tf.data.names import nfc
 from dmg_tf.data.service.client import parse_address
-from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.errors import DamagedFile, UserError, unknown_name
 from dmg_tf.files import name_part
+from dmg_tf.folders.checksums import read_json
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import names_of, setting
@@ -328,15 +328,20 @@ class RunConfig:
         """Reads `config.json` of a run folder.
 
         Raises:
+            DamagedFile: If its config is not what a run wrote.
             UserError: If the folder holds no readable config.
         """
         path = pathlib.Path(run_dir) / "config.json"
         try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
-        except (OSError, json.JSONDecodeError) as error:
+            config = cls.from_json(read_json(path))
+            config.check()
+        except OSError as error:
             raise UserError(
                 f"{run_dir} is not a run folder: cannot read {path} ({error})"
             ) from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DamagedFile(f"{path} is damaged: {error}") from error
+        return config
 
 
 # The settings that every method has.

@@ -25,6 +25,14 @@ def missing_extra(what: str, extra: str) -> UserError:
     return UserError(f'{what}: pip install "dmg-tf[{extra}]"')
 
 
+class InUse(UserError):
+    """Another process writes there."""
+
+
+class DamagedFile(UserError):
+    """A file is not as it was written."""
+
+
 class WorkerLost(UserError):
     """Another machine of the run is gone; starting all again mends it."""
 

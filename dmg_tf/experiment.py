@@ -21,12 +21,10 @@ from dmg_tf.evaluation.scoring import dtype_policy, score
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.build import build_model
 from dmg_tf.report.run_page import write_run_report
+from dmg_tf.runs.data_record import DataRecord
 from dmg_tf.runs.environment import describe
-from dmg_tf.runs.folder import (
-    RunFolder,
-    load_kept_weights,
-    load_run_model,
-)
+from dmg_tf.runs.folder import load_checked_model, load_kept_weights
+from dmg_tf.runs.writing import RunFolder, writing_into
 from dmg_tf.training.initial_weights import load_initial_weights
 from dmg_tf.training.loop import train
 from dmg_tf.training.selection import Selection
@@ -78,33 +76,35 @@ def run_training(
     config = config.resolve(detect_dataset(config.dataset, config.data))
     with Devices(config.strategy) as devices:
         devices.check(config.batch_size, config.jit)
-        folder = RunFolder.open(config, resume)
-        finished = None if folder.results is None else _read(folder, devices)
-        devices.meet()  # none writes before all have looked
-        if finished is not None:
-            return finished
-        why = why_dataset(config.dataset, config.data) if auto else ""
-        if why:
-            print_error(f"note: {why}")
-        data, bad_images = usable_data(config)
-        with dtype_policy(config.precision):
-            with devices.strategy.scope():
-                model = make_model(config, data)
-            weights = load_initial_weights(model, config)
-            images = RunImages(config, data, model)
-            with _writing(folder, config, weights, devices):
-                selection = train(model, images, folder, devices, callbacks)
-                results = {}
-                if devices.chief:
-                    load_kept_weights(model, folder.path)
-                    results = _results(model, images, folder, selection)
-                    results["timing"]["total_seconds"] = (
-                        time.perf_counter() - begin
-                    )
-                    results["bad_images"] = bad_images
-                    folder.finish(results)
-                    write_run_report(folder.path)
-                devices.meet()  # the chief is done
+        with RunFolder.open(config, resume, devices.chief) as folder:
+            finished = folder.results and _read(folder, devices)
+            devices.meet()  # none writes before all have looked
+            if finished:
+                return finished
+            why = why_dataset(config.dataset, config.data) if auto else ""
+            if why:
+                print_error(f"note: {why}")
+            data, bad_images = usable_data(config)
+            record = _record(folder, config, data, devices)
+            with dtype_policy(config.precision):
+                with devices.strategy.scope():
+                    model = make_model(config, data)
+                weights = load_initial_weights(model, config)
+                images = RunImages(config, data, model)
+                with _writing(folder, config, weights, record, devices):
+                    devices.meet()  # what all go on from is there
+                    selection = train(model, images, folder, devices, callbacks)
+                    results = {}
+                    if devices.chief:
+                        load_kept_weights(model, folder.work)
+                        results = _results(model, images, folder, selection)
+                        results["timing"]["total_seconds"] = (
+                            time.perf_counter() - begin
+                        )
+                        results["bad_images"] = bad_images
+                        folder.finish(results)
+                        write_run_report(folder.work)
+                    devices.meet()  # the chief is done
     return RunResult(folder.path, results, model, devices.chief)
 
 
@@ -126,17 +126,31 @@ def make_model(config: RunConfig, data: DomainData) -> DomainModel:
 def _read(folder: RunFolder, devices: Devices) -> RunResult:
     """Returns what a finished run left."""
     if devices.chief and not folder.report.exists():
-        write_run_report(folder.path)
+        with writing_into(folder.path):
+            write_run_report(folder.path)
+    model = load_checked_model(folder.path, folder.results)
     print_error(f"{folder.path} is finished; its results:")
-    model = load_run_model(folder.path)
     return RunResult(folder.path, folder.results, model, devices.chief)
 
 
-def _writing(folder: RunFolder, config: RunConfig, weights, devices: Devices):
+def _record(
+    folder: RunFolder, config: RunConfig, data: DomainData, devices: Devices
+) -> DataRecord | None:
+    """Returns what is written down of the data, once it is the run's own."""
+    if not devices.chief:
+        return None
+    record = DataRecord.of(data, config.data)
+    folder.check_data(record)
+    return record
+
+
+def _writing(
+    folder: RunFolder, config: RunConfig, weights, record, devices: Devices
+):
     """Lets the chief write the folder."""
     if not devices.chief:
         return contextlib.nullcontext()
-    return folder.writing(config, describe(*weights))
+    return folder.writing(config, describe(*weights), record)
 
 
 def _results(
@@ -150,7 +164,7 @@ def _results(
         "config": images.config.to_json(),
         "class_names": list(data.class_names),
         "source_domains": list(data.source_domains),
-        **score(model, images, predictions_path=folder.predictions),
+        **score(model, images, checksums=folder.checksums),
         **selection.summary(),
         "timing": {
             "train_images_per_second": _median(

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 from dmg_tf.errors import UserError
@@ -122,9 +123,33 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         UserError: If the folder can't be written.
     """
+    before = _aside(path)
     with writing(path), whole_folder(path) as temporary:
         yield temporary
-        remove_folder(path)
+        if path.exists():
+            os.rename(path, before)  # removing it would take longer
+    remove_folder(before)
+
+
+@contextlib.contextmanager
+def making_folder(path: pathlib.Path) -> Iterator[None]:
+    """Makes a folder; removes what it made if it is empty in the end.
+
+    Raises:
+        UserError: If it can't be made.
+    """
+    missing, place = [], path
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
 
 
 # Folders' names are made of several parts, and end at 255 bytes.
@@ -148,6 +173,37 @@ def _aside(path: pathlib.Path) -> pathlib.Path:
     # A sibling, as moving is atomic within one disk only. Its name is drawn:
     # machines that share a disk may have processes of the same number.
     return path.with_name(f".{os.urandom(6).hex()}-{path.name}")
+
+
+def is_leftover(name: str, names: Collection[str]) -> bool:
+    """Returns whether a file is what is left of writing one of some files.
+
+    Args:
+        name: The file's name.
+        names: Names of the files that were to be written.
+    """
+    # Version 0.1 put the number of the process where a drawn one is now.
+    found = re.fullmatch(r"\.[0-9a-f]+-(.+)", name)
+    return found is not None and found[1] in names
+
+
+def remove_leftovers(folder: pathlib.Path, names: Collection[str]) -> None:
+    """Removes what killed processes left half-written.
+
+    Nobody may be writing these files.
+
+    Args:
+        folder: The folder; may be missing.
+        names: Names of the files and folders that were to be written.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if is_leftover(path.name, names):
+            if path.is_dir():
+                remove_folder(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

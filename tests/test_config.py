@@ -139,7 +139,7 @@ def test_reading_a_run_folder(tmp_path):
     with pytest.raises(UserError, match="is not a run folder"):
         RunConfig.read(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is not a run folder"):
+    with pytest.raises(UserError, match="config.json is damaged: Expecting"):
         RunConfig.read(tmp_path)
 
 

@@ -12,7 +12,9 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.printable import say
 from dmg_tf.errors import UserError
+from dmg_tf.files import writing
 from dmg_tf.flags import add_config_flags
+from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.paper.tables import write_tables
 from dmg_tf.studies.runs import load_runs
@@ -94,14 +96,17 @@ def main(argv: list[str] | None = None) -> int:
     runs = plan_runs(args)
     finished = sum(run.finished for run in runs)
     print_error(f"{len(runs)} runs, {finished} of them finished")
-    failures = run_all(runs, folder, args.jobs)
-    if len(failures) < len(runs):
-        done, missing = load_runs(folder)
-        text, files = write_tables(done, folder, args.with_paper)
-        page = write_sweep_page(done, folder, args.with_paper, missing)
-        say(text)
-        say(f"Tables: {', '.join(map(str, files))}")
-        say(f"To look at: {page}")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder, "give another --output"):
+        failures = run_all(runs, folder, args.jobs)
+        if len(failures) < len(runs):
+            done, missing = load_runs(folder)
+            text, files = write_tables(done, folder, args.with_paper)
+            page = write_sweep_page(done, folder, args.with_paper, missing)
+            say(text)
+            say(f"Tables: {', '.join(map(str, files))}")
+            say(f"To look at: {page}")
     for failure in failures:
         say(
             f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",

@@ -11,8 +11,8 @@ from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import UserError
-
-_CONFIG = "config.json"
+from dmg_tf.folders.checksums import read_json
+from dmg_tf.runs.folder import CONFIG
 
 
 def make_parser() -> OneLineParser:
@@ -38,17 +38,21 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     # The page needs none of it, and the run's method may not be installed.
-    if not (pathlib.Path(args.run_dir) / _CONFIG).exists():
+    try:
+        read_json(pathlib.Path(args.run_dir) / CONFIG)
+    except OSError as error:
         raise UserError(
-            f"{args.run_dir} is not a run folder: there is no {_CONFIG}"
-        )
+            f"{args.run_dir} is not a run folder: there is no {CONFIG}"
+        ) from error
     if args.data and not pathlib.Path(args.data).is_dir():
         raise UserError(f"--data {args.data} is no folder")
     if args.score:
         _score_again(args)
     from dmg_tf.report.run_page import write_run_report
+    from dmg_tf.runs.writing import writing_into
 
-    path = write_run_report(args.run_dir, args.data)
+    with writing_into(args.run_dir):
+        path = write_run_report(args.run_dir, args.data)
     say(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return 0
 

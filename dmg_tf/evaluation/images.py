@@ -21,7 +21,7 @@ from dmg_tf.data.service.client import (
     not_for_service,
     undecodable_path,
 )
-from dmg_tf.data.streams.cache import make_cache
+from dmg_tf.data.streams.cache import damaged_path, make_cache
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
@@ -330,6 +330,14 @@ def naming_bad_images(
         undecodable = undecodable_path(error)
         if undecodable:
             raise UserError(not_for_service(undecodable)) from error
+        damaged = damaged_path(error)
+        if damaged:
+            with contextlib.suppress(OSError):
+                os.unlink(damaged)
+            raise UserError(
+                f"{damaged} in the image cache is damaged, and was removed; "
+                "start again with --resume, and the image is decoded anew"
+            ) from error
         order = dict.fromkeys([*likely(), *paths])
         gone = _missing_file(error)
         if gone and gone not in order:

@@ -15,9 +15,11 @@ from dmg_tf.evaluation.images import (
     images_of_run,
     naming_bad_images,
 )
-from dmg_tf.files import replacing
-from dmg_tf.runs.folder import load_run_model, read_results
+from dmg_tf.folders.checksums import Checksums
+from dmg_tf.runs.data_record import note_on_images
+from dmg_tf.runs.folder import load_checked_model, read_results
 from dmg_tf.runs.predictions import (
+    FILE_NAME,
     OUT_OF_DOMAIN,
     ScoredSplit,
     write_predictions,
@@ -39,7 +41,7 @@ def score(
     model,
     images: RunImages,
     rules: Sequence[str] | None = None,
-    predictions_path: pathlib.Path | None = None,
+    checksums: Checksums | None = None,
 ) -> dict[str, Any]:
     """Measures accuracy in and out of domain, and what the model measures.
 
@@ -47,15 +49,16 @@ def score(
         model: The model to score.
         images: Its sources' held-out images and its target's.
         rules: Prediction rules; None for all the method shows.
-        predictions_path: Where to write what was said of each image.
+        checksums: Of the run folder, to write what was said of each image;
+            None to keep nothing of it.
 
     Returns:
         The parts of `results.json` that describe the model and its data.
     """
     data = images.data
     splits = _predicted(model, images, rules or model.prediction_rules)
-    if predictions_path:
-        with replacing(predictions_path) as temporary:
+    if checksums:
+        with checksums.replacing(FILE_NAME) as temporary:
             write_predictions(temporary, splits, data.class_names)
     inside, *outside = (
         split.predictions.accuracy(split.domains) for split in splits
@@ -111,7 +114,7 @@ def evaluate_run(
     run_dir: str | pathlib.Path,
     config: RunConfig,
     rules: Sequence[str] | None = None,
-    predictions_path: pathlib.Path | None = None,
+    checksums: Checksums | None = None,
 ) -> dict[str, Any]:
     """Scores the selected model of a run folder.
 
@@ -120,7 +123,7 @@ def evaluate_run(
         config: The run's own, or with other data, target or batch size. Other
             data must have the model's classes and its source domains.
         rules: Prediction rules; None for all the method shows.
-        predictions_path: Where to write what was said of each image.
+        checksums: As for `score`.
 
     Returns:
         What `results.json` holds, measured now.
@@ -130,10 +133,11 @@ def evaluate_run(
     """
     before = read_results(run_dir)
     config, data = images_of_run(before, config)
+    note_on_images(run_dir, data, config.data)
     with dtype_policy(config.precision):
-        model = load_run_model(run_dir)
+        model = load_checked_model(run_dir, before)
         if rules:
             model.check_rules(rules, domain_ids=())
         images = RunImages(config, data, model)
-        scored = score(model, images, rules, predictions_path)
+        scored = score(model, images, rules, checksums)
     return {**before, "config": config.to_json(), **scored}

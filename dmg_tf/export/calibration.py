@@ -12,6 +12,7 @@ from dmg_tf.data.examples import Examples
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.images import images_of_run, naming_bad_images
+from dmg_tf.runs.data_record import note_on_images
 
 # Images that calibration did not see, for comparing afterwards.
 COMPARED = 16
@@ -48,7 +49,10 @@ class CalibrationSample:
 
 
 def calibration_sample(
-    results: dict[str, Any], count: int, data: str | None = None
+    results: dict[str, Any],
+    count: int,
+    data: str | None = None,
+    run_dir: str | pathlib.Path | None = None,
 ) -> CalibrationSample:
     """Draws images of a run's sources, seeded by the run's seed.
 
@@ -56,6 +60,7 @@ def calibration_sample(
         results: What the run's `results.json` holds.
         count: How many to calibrate with; fewer if there are no more.
         data: Where the run's images are now; None for where the run found them.
+        run_dir: Its folder, to tell where images are others than it had.
 
     Returns:
         The sample; no image is opened.
@@ -71,7 +76,9 @@ def calibration_sample(
             "int8 needs the source images that the run was trained on, and "
             f"{config.data} is not there; say by --data where it is now"
         )
-    found = images_of_run(results, config)[1]
+    config, found = images_of_run(results, config)
+    if run_dir is not None:
+        note_on_images(run_dir, found, config.data)
     order = _in_turn(found.train.domain_ids, config.seed)
     compared = order[count : count + COMPARED]
     if len(compared) < COMPARED:

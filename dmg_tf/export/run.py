@@ -3,13 +3,28 @@
 dmg-tf export RUN_DIR OUT [--format onnx] [--precision float16]
 """
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 # TensorFlow is loaded by the functions that need it: after the arguments of the
 # command line were checked.
 from dmg_tf.export.metadata import PRECISIONS
 from dmg_tf.export.request import CALIBRATION_IMAGES, FORMATS, check_request
+from dmg_tf.files import making_folder, remove_leftovers
+from dmg_tf.folders.lock import alone_beside
+
+
+@contextlib.contextmanager
+def _alone_at(out: pathlib.Path) -> Iterator[None]:
+    """Keeps other exports away, and removes what killed ones left."""
+    with (
+        making_folder(out.parent),
+        alone_beside(out, "give another place to write to"),
+    ):
+        remove_leftovers(out.parent, (out.name, f"{out.name}.json"))
+        yield
 
 
 def export_run(
@@ -44,21 +59,21 @@ def export_run(
             `check_request` and the format's function.
     """
     from dmg_tf.evaluation.scoring import dtype_policy
-    from dmg_tf.runs.folder import load_run_model, read_results
+    from dmg_tf.runs.folder import load_checked_model, read_results
 
     precision = options.get("precision", PRECISIONS[0])
     check_request(
         format, pathlib.Path(out), precision, options.get("replace", False)
     )
     results = read_results(run_dir)
-    with dtype_policy("float32"):
+    with _alone_at(pathlib.Path(out)), dtype_policy("float32"):
         if precision == "int8":
             from dmg_tf.export.calibration import calibration_sample
 
             options["calibration"] = calibration_sample(
-                results, calibration_images, data
+                results, calibration_images, data, run_dir
             )
-        model = load_run_model(run_dir)
+        model = load_checked_model(run_dir, results)
         # Its layers are new and follow the policy; its own is from the file.
         model.dtype_policy = "float32"
         return FORMATS[format].load()(model, results, out, **options)

@@ -9,6 +9,7 @@ from typing import Any
 from dmg_tf.errors import UserError
 from dmg_tf.export.metadata import checked_rule, describe
 from dmg_tf.files import replacing_folder
+from dmg_tf.folders.checksums import Checksums
 
 METADATA_FILE = "metadata.json"
 
@@ -73,6 +74,9 @@ def export_saved_model(
         asset.write_text(text + "\n", "utf-8")
         module.metadata_file = tf.saved_model.Asset(str(asset))
         tf.saved_model.save(module, str(folder), signatures)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        names = [path.relative_to(folder).as_posix() for path in files]
+        Checksums(folder).update(sorted(names))
     return metadata
 
 

@@ -1,7 +1,6 @@
 """One face for a run folder's model and an exported one: pixels to logits."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -10,9 +9,10 @@ from typing import Any
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
 from dmg_tf.console.parser import command
-from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.errors import DamagedFile, UserError, unknown_name
 from dmg_tf.export.metadata import FORMAT_VERSION, signature_of
 from dmg_tf.export.saved_model import METADATA_FILE
+from dmg_tf.folders.checksums import check_all, read_json
 from dmg_tf.predict.untrusted import check_untrusted
 from dmg_tf.rules import PredictionRule, rules_of, rules_of_signatures
 from dmg_tf.runs.facts import ModelFacts, accuracies, compared_rules
@@ -110,9 +110,9 @@ def _is_saved_model(folder) -> bool:
 def _read_metadata(folder) -> dict[str, Any]:
     path = folder / "assets" / METADATA_FILE
     try:
-        metadata = json.loads(path.read_text("utf-8"))
+        metadata = read_json(path, folder)
         version = metadata["format_version"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, TypeError, KeyError) as error:
         raise UserError(
             f"{folder} was not written by dmg_tf.export: cannot read {path} "
             f"({error})"
@@ -175,11 +175,12 @@ def _from_saved_model(folder, rule) -> Predictor:
     import tensorflow as tf
 
     metadata = _read_metadata(folder)
+    check_all(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
-    except (tf.errors.OpError, OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read the model in {folder}: {str(error).splitlines()[0]}"
+    except Exception as error:  # a damaged file makes it raise many kinds
+        raise DamagedFile(
+            f"cannot read the model in {folder}: {_first_line(error)}"
         ) from error
     if not hasattr(loaded, "predict"):
         raise UserError(
@@ -222,6 +223,10 @@ def _from_saved_model(folder, rule) -> Predictor:
         return getattr(loaded, name)(images)["logits"], per_domain
 
     return Predictor(facts, logits)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_answered(rule, exported, each, loaded) -> bool:

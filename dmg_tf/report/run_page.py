@@ -1,15 +1,15 @@
 """`report.html` of a run folder, from the files that lie there."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from typing import Any
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import write_text
+from dmg_tf.folders.checksums import read_json
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.report import sections
@@ -19,7 +19,7 @@ from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.samples import choose
 from dmg_tf.report.text import headline
 from dmg_tf.rules import default_rule, scored_rules, title_of
-from dmg_tf.runs.folder import REPORT_NAME, read_results
+from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.predictions import (
     FILE_NAME,
@@ -27,6 +27,7 @@ from dmg_tf.runs.predictions import (
     ScoredSplit,
     read_predictions,
 )
+from dmg_tf.runs.writing import writing_into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +63,32 @@ class RunFiles:
             )
         except FileNotFoundError:
             target = None  # a run from before they were kept
-        path = run_dir / "environment.json"
-        try:
-            environment = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {path}: {error}") from error
+        environment = _environment(run_dir / ENVIRONMENT)
         history = read_history(run_dir / "history.csv")
         return cls(run_dir, results, history, environment, target)
+
+
+def _environment(path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _environment_section(run: RunFiles) -> Markup:
+    try:
+        return sections.environment(run.environment)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise DamagedFile(
+            f"{run.run_dir / ENVIRONMENT} is damaged: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def write_run_report(
     run_dir: str | pathlib.Path, data: str | None = None
 ) -> pathlib.Path:
-    """Writes `report.html` into a run folder.
+    """Writes `report.html` into a run folder, whose lock is held.
 
     Args:
         run_dir: The folder of a finished run.
@@ -106,8 +120,8 @@ def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
     # Loads TensorFlow, which a report alone does without.
     from dmg_tf.evaluation.scoring import evaluate_run
 
-    path = pathlib.Path(run_dir) / FILE_NAME
-    evaluate_run(run_dir, config, predictions_path=path)
+    with writing_into(run_dir) as checksums:
+        evaluate_run(run_dir, config, checksums=checksums)
 
 
 def run_report(run: RunFiles, data: str | None = None) -> str:
@@ -161,7 +175,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             tag(
                 "div",
                 panel("Images", sections.counts(results)),
-                panel("Environment", sections.environment(run.environment)),
+                panel("Environment", _environment_section(run)),
                 class_="column",
             ),
         ),

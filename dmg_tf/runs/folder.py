@@ -1,125 +1,52 @@
-"""What is in a run folder, and whether a run may go on with it."""
+"""What is in a run folder, read and checked, and whether a run may go on."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
 import zipfile
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
-from dmg_tf.errors import UserError
-from dmg_tf.files import remove_folder, write_json, writing
-from dmg_tf.registry import METHODS
-from dmg_tf.runs import predictions
+from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.files import is_leftover
+from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
+from dmg_tf.folders.lock import LOCK_NAME
+from dmg_tf.registry import DATASETS, METHODS
+from dmg_tf.runs import data_record, predictions
+from dmg_tf.runs.data_record import DataRecord
 
 if TYPE_CHECKING:  # results are read without loading Keras
     import keras
 
 # What may change when a run is resumed: it can go on longer, and where decoded
-# images are kept or prepared, and how many devices share a batch, changes no
-# number beyond rounding.
+# images are kept or prepared, how many devices share a batch, and where the
+# same data is, changes no number beyond rounding.
 MAY_CHANGE = frozenset(
-    {"epochs", "cache", "cache_dir", "strategy", "data_service"}
+    {"epochs", "cache", "cache_dir", "strategy", "data_service", "data"}
 )
 
+CONFIG = "config.json"
+ENVIRONMENT = "environment.json"
+HISTORY = "history.csv"
+MODEL = "model.keras"
+RESULTS = "results.json"
 REPORT_NAME = "report.html"
-
-
-@dataclasses.dataclass(frozen=True)
-class RunFolder:
-    """The folder of a run that trains.
-
-    Attributes:
-        path: The folder.
-        going_on: Whether a run was there before.
-        results: What its `results.json` holds, if it is finished.
-    """
-
-    path: pathlib.Path
-    going_on: bool = False
-    results: dict[str, Any] | None = None
-
-    @classmethod
-    def open(cls, config: RunConfig, resume: bool) -> "RunFolder":
-        """Looks what is there; writes nothing.
-
-        Args:
-            config: Resolved.
-            resume: Whether going on is asked for.
-
-        Raises:
-            UserError: As `check_run_dir`.
-        """
-        path = pathlib.Path(config.output)
-        going_on = check_run_dir(path, config, resume)
-        results = finished_results(path, config) if going_on else None
-        return cls(path, going_on, results)
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The kept model."""
-        return self.path / "model.keras"
-
-    @property
-    def history(self) -> pathlib.Path:
-        """A row of numbers an epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def predictions(self) -> pathlib.Path:
-        """What the kept model said of each image."""
-        return self.path / predictions.FILE_NAME
-
-    @property
-    def report(self) -> pathlib.Path:
-        """The page to look at."""
-        return self.path / REPORT_NAME
-
-    @property
-    def checkpoint(self) -> pathlib.Path:
-        """The folder that a run goes on from."""
-        return self.path / "checkpoint"
-
-    @property
-    def logs(self) -> pathlib.Path:
-        """The folder that TensorBoard reads."""
-        return self.path / "logs"
-
-    @property
-    def _results(self) -> pathlib.Path:
-        return self.path / "results.json"
-
-    @contextlib.contextmanager
-    def writing(self, config: RunConfig, environment: dict[str, Any]):
-        """Begins the folder; removes it again if its run comes to nothing.
-
-        Args:
-            config: Resolved.
-            environment: What `environment.json` holds.
-
-        Raises:
-            UserError: If it can't be written.
-        """
-        try:
-            with writing(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.path / "config.json", config.to_json())
-            write_json(self.path / "environment.json", environment)
-            # What is of the run as it was before it went on.
-            for path in (self._results, self.predictions, self.report):
-                path.unlink(missing_ok=True)
-            yield
-        except BaseException:
-            if not self.going_on and not has_checkpoint(self.path):
-                remove_folder(self.path)
-            raise
-
-    def finish(self, results: dict[str, Any]) -> None:
-        """Writes the results."""
-        write_json(self._results, results)
+CHECKPOINT = "checkpoint"
+# All that a run writes; logs/ belongs to no state of it.
+RUN_FILES = (
+    CONFIG,
+    ENVIRONMENT,
+    data_record.FILE_NAME,
+    data_record.IMAGES_NAME,
+    HISTORY,
+    MODEL,
+    predictions.FILE_NAME,
+    RESULTS,
+    REPORT_NAME,
+)
 
 
 def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
@@ -138,9 +65,14 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
         return False
     if not run_dir.is_dir():
         raise UserError(f"--output {run_dir} is a file; give a folder")
-    if not any(run_dir.iterdir()):
-        return False
-    if not (run_dir / "config.json").exists():
+    if not (run_dir / CONFIG).exists():
+        # A run that was killed before its first file was whole is none.
+        begun = (*RUN_FILES, FILE_NAME)
+        if all(
+            path.name in (LOCK_NAME, FILE_NAME) or is_leftover(path.name, begun)
+            for path in run_dir.iterdir()
+        ):
+            return False
         raise UserError(
             f"--output {run_dir} is not empty and holds no run; give another "
             "folder"
@@ -153,6 +85,8 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
     may_change = MAY_CHANGE | {"output"}
     if METHODS[config.method].uses_length:
         may_change -= {"epochs"}
+    if not (run_dir / data_record.FILE_NAME).exists():
+        may_change -= {"data"}  # whether it is the same can't be told
     old, new = RunConfig.read(run_dir).to_json(), config.to_json()
     old, new = (json.loads(json.dumps(value)) for value in (old, new))
     changed = [
@@ -172,16 +106,65 @@ def read_results(run_dir: str | pathlib.Path) -> dict[str, Any]:
     """Returns what `results.json` of a run folder holds.
 
     Raises:
+        DamagedFile: If it is not what a run wrote.
         UserError: If the run is not finished.
     """
-    path = pathlib.Path(run_dir) / "results.json"
+    path = pathlib.Path(run_dir) / RESULTS
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        results = read_json(path)
+    except DamagedFile as error:
+        raise DamagedFile(
+            f"{error}; or remove {RESULTS}, and {command('train')} --resume "
+            "scores the model again"
+        ) from error
+    except OSError as error:
         raise UserError(
             f"the run in {run_dir} is not finished: cannot read {path} "
             f"({error}); go on with it by {command('train')} --resume"
         ) from error
+    for key, kind in _KINDS.items():
+        if key not in results and key not in _NEEDED:
+            continue
+        if not _is(results.get(key), kind):
+            raise DamagedFile(
+                f"{path} is damaged: {key!r} is "
+                + ("missing" if key not in results else "not what a run writes")
+            )
+    return results
+
+
+def _fraction(value) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+# What `read_results` expects: a type, a test, a list of it or names with it.
+_KINDS = {
+    "config": {str: object},
+    "class_names": [str],
+    "source_domains": [str],
+    "in_domain": {str: {str: _fraction}},
+    "out_of_domain": {str: {str: _fraction}},
+    "counts": {str: {str: int}},
+    "mask_iou": {str: {str: _fraction}},
+    "mask_density": {str: {str: _fraction}},
+    "selection": {str: str | int | float},
+    "rules": [{str: object}],
+    "notes": [str],
+    "bad_images": {str: str},
+}
+_NEEDED = {"config", "class_names", "source_domains"}
+
+
+def _is(value, kind) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_is(v, kind[0]) for v in value)
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(
+            _is(v, kind[str]) for v in value.values()
+        )
+    if isinstance(kind, Callable) and not isinstance(kind, type):
+        return kind(value)
+    return isinstance(value, kind)
 
 
 def finished_results(
@@ -194,12 +177,34 @@ def finished_results(
         config: What is asked for; a finished run goes on for more epochs.
 
     Raises:
-        UserError: If its results can't be read.
+        UserError: If its results can't be read, or are of other data.
     """
-    if not (run_dir / "results.json").exists():
+    if not (run_dir / RESULTS).exists():
         return None
     results = read_results(run_dir)
-    return results if results["config"]["epochs"] == config.epochs else None
+    if results["config"].get("epochs") != config.epochs:
+        return None
+    if results["config"].get("data") != config.data:
+        _check_moved(run_dir, results, config)
+    return results
+
+
+def _check_moved(run_dir, results, config: RunConfig) -> None:
+    """Raises UserError unless data in another folder is what a run had."""
+    old = DataRecord.read(run_dir)
+    if old is None:
+        return  # `check_run_dir` has refused another folder
+    data = DATASETS[config.dataset].load(
+        config.data, config.target, config.sources, config.seed
+    )
+    now = DataRecord.of(data, config.data)
+    before = results["config"]["data"]
+    bad = {
+        data_record.below(path, before)
+        for path in results.get("bad_images", ())
+    }
+    images = tuple(image for image in now.images if image.path not in bad)
+    old.check_same(dataclasses.replace(now, images=images), run_dir)
 
 
 def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
@@ -210,25 +215,51 @@ def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
     """
     import keras
 
-    path = pathlib.Path(run_dir) / "model.keras"
-    if not path.exists():
+    run_dir = pathlib.Path(run_dir)
+    try:
+        path = checked_path(run_dir, MODEL)
+        if not path.exists():
+            raise FileNotFoundError
+    except FileNotFoundError as error:
         raise UserError(
-            f"{run_dir} has no {path.name}: the run kept no model yet"
-        )
+            f"{run_dir} has no {MODEL}: the run kept no model yet"
+        ) from error
     dmg_tf.register()  # a command line has imported none of it
+    if not zipfile.is_zipfile(path):
+        raise DamagedFile(f"cannot read {path}: it is cut short or damaged")
     try:
         _check_sizes(path)
         return keras.models.load_model(path)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise UserError(
-            f"cannot read {path}: {str(error).splitlines()[0]}"
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:  # Keras and what it reads with raise many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedFile(f"cannot read {path}: {reason}") from error
+
+
+def load_checked_model(
+    run_dir: str | pathlib.Path, results: dict[str, Any]
+) -> "keras.Model":
+    """Returns the selected model, if it is the one that the results are of.
+
+    Args:
+        run_dir: The run folder.
+        results: What its `results.json` holds.
+
+    Raises:
+        UserError: If there is none, it can't be read, or it is another.
+    """
+    model = load_run_model(run_dir)
+    for what in ("class_names", "source_domains"):
+        learned = getattr(model, what, None)
+        if learned and list(learned) != results[what]:
+            raise UserError(
+                f"{MODEL} and {RESULTS} in {run_dir} do not go together: the "
+                f"model learned the {what.replace('_', ' ')} "
+                f"{', '.join(learned)}, the results have "
+                f"{', '.join(results[what])}"
+            )
+    return model
 
 
 def _check_sizes(path) -> None:
@@ -253,8 +284,11 @@ def load_kept_weights(
     Args:
         model: The run's.
         run_dir: The run folder.
+
+    Raises:
+        UserError: If they can't be read.
     """
-    path = pathlib.Path(run_dir) / "model.keras"
+    path = checked_path(pathlib.Path(run_dir), MODEL)
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))["config"]
     if "class_names" in config:
@@ -263,10 +297,3 @@ def load_kept_weights(
     # Version 0.1 could begin the task network elsewhere, and files weights by
     # the part that they are in.
     model.set_weights(load_run_model(run_dir).get_weights())
-
-
-def has_checkpoint(run_dir) -> bool:
-    """Returns whether a run got as far as its first checkpoint."""
-    import tensorflow as tf
-
-    return tf.train.latest_checkpoint(str(run_dir / "checkpoint")) is not None

@@ -4,7 +4,8 @@ import csv
 import io
 import pathlib
 
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.folders.checksums import checked_bytes
 
 
 def history_csv(rows: list[dict]) -> str:
@@ -24,13 +25,15 @@ def read_history(path: pathlib.Path) -> list[dict]:
         UserError: If it is missing or damaged.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return [
-                {name: _number(name, value) for name, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        text = io.StringIO(checked_bytes(path).decode("utf-8"), newline="")
+        return [
+            {name: _number(name, value) for name, value in row.items()}
+            for row in csv.DictReader(text)
+        ]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (AttributeError, csv.Error, ValueError, TypeError) as error:
+        raise DamagedFile(f"cannot read {path}: {error}") from error
 
 
 def _number(name: str, value: str) -> int | float:

@@ -8,18 +8,21 @@ say of the target (that of known domain) is left empty.
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from dmg_tf.data.names import OVERALL
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile
+from dmg_tf.folders.checksums import checked_bytes
 from dmg_tf.runs.cells import inert, original
 
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
 
+_MEND = "`dmg_tf.report RUN_DIR --score` writes it again"
 _FIRST = ("path", "split", "domain", "true_class")
 
 
@@ -147,18 +150,16 @@ def read_predictions(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If it is not a table of these classes.
+        DamagedFile: If it is not a table of these classes.
     """
     label_of = {name: index for index, name in enumerate(class_names)}
     try:
-        with open(
-            path, encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file:
-            reader = map(original, csv.reader(file))
-            header = next(reader)
-            if tuple(header[: len(_FIRST)]) != _FIRST:
-                raise ValueError(f"the columns are {', '.join(header)}")
-            rows = [row for row in reader if row[1] == split]
+        text = checked_bytes(path).decode("utf-8", "surrogateescape")
+        reader = map(original, csv.reader(io.StringIO(text, newline="")))
+        header = next(reader)
+        if tuple(header[: len(_FIRST)]) != _FIRST:
+            raise ValueError(f"the columns are {', '.join(header)}")
+        rows = [row for row in reader if row[1] == split]
         values = zip(*rows, strict=True) if rows else [()] * len(header)
         columns = dict(zip(header, values, strict=True))
         names = list(dict.fromkeys(columns["domain"]))
@@ -182,6 +183,8 @@ def read_predictions(
         return ScoredSplit(split, columns["path"], tuple(names), predictions)
     except FileNotFoundError:
         raise
+    except DamagedFile as error:
+        raise DamagedFile(f"{error}; {_MEND}") from error
     except (
         OSError,
         csv.Error,
@@ -189,9 +192,8 @@ def read_predictions(
         ValueError,
         StopIteration,
     ) as error:
-        raise UserError(
-            f"cannot read {path}: {type(error).__name__}: {error}; "
-            "`dmg_tf.report RUN_DIR --score` writes it again"
+        raise DamagedFile(
+            f"cannot read {path}: {type(error).__name__}: {error}; {_MEND}"
         ) from error
 
 

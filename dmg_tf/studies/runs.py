@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dmg_tf.config import RunConfig
+from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import command
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.registry import METHODS
 from dmg_tf.rules import PredictionRule, default_rule, rules_of
 from dmg_tf.runs.folder import MAY_CHANGE, read_results
@@ -83,9 +84,11 @@ def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
     Returns:
         The runs, and the names of run folders without results.
 
+    A damaged run is left out, with a line.
+
     Raises:
-        UserError: If there is no finished run, a file is damaged, runs are of
-            several datasets, or one run is there twice.
+        UserError: If there is no finished run, a setting is unknown, runs are
+            of several datasets, or one run is there twice.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -94,7 +97,10 @@ def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
     runs, unfinished = [], []
     for path in sorted(folder.iterdir()):
         if (path / "results.json").exists():
-            runs.append(Run(path, _complete(read_results(path), path)))
+            try:
+                runs.append(Run(path, _complete(read_results(path), path)))
+            except DamagedFile as error:
+                print_error(f"left out {path.name}: {error}")
         elif (path / "config.json").exists():
             unfinished.append(path.name)
     if not runs:
@@ -126,7 +132,7 @@ def _complete(results, path) -> dict:
     except UserError as error:
         raise UserError(f"{path / 'results.json'}: {error}") from error
     except (AttributeError, KeyError, TypeError) as error:
-        raise UserError(
+        raise DamagedFile(
             f"{path / 'results.json'} is damaged: no {error}"
         ) from error
     return {**results, "config": json.loads(json.dumps(config))}

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from dmg_tf.files import replacing, write_text
+from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.folders.checksums import checked_path
+from dmg_tf.runs.folder import HISTORY, MODEL
 from dmg_tf.runs.history import history_csv, read_history
 from dmg_tf.training.callbacks import Timer
 from dmg_tf.training.checkpoint import Checkpoint
@@ -40,7 +42,7 @@ class EpochKeeper(keras.callbacks.Callback):
         self._folder, self._devices = setup.folder, setup.devices
         self._sources = setup.images.sources
         self._timer = timer
-        self._checkpoint = Checkpoint(setup.model, setup.folder.checkpoint)
+        self._checkpoint = Checkpoint(setup.model, setup.folder)
         self._summaries = Summaries(
             setup.folder.logs,
             lambda: first_pictures(setup.stream, setup.images.data),
@@ -51,12 +53,37 @@ class EpochKeeper(keras.callbacks.Callback):
 
         Returns:
             The number of epochs that are done.
+
+        Raises:
+            UserError: If a file that the run goes on from is damaged or gone.
         """
         done = self._checkpoint.restore()
+        path = self._folder.work / HISTORY
+        rows = read_history(path) if done or path.exists() else []
+        if not done and len(rows) > 1:
+            raise UserError(
+                f"the run in {self._folder.path} has no checkpoint to go on "
+                "from; start one in another --output"
+            )
         if done:
-            self.selection.history = read_history(self._folder.history)[:done]
+            if len(rows) < done:
+                raise DamagedFile(f"{path} ends before epoch {done}")
+            self.selection.history = rows[:done]
+            self._check_model()
             self.model.on_validation(self.selection.history)
         return done
+
+    def _check_model(self) -> None:
+        """Raises UserError if the model that was kept is not as it was."""
+        if self.model.spec.selects == "last":
+            return
+        try:
+            checked_path(self._folder.work, MODEL)
+        except FileNotFoundError as error:
+            raise DamagedFile(
+                f"{error.filename} is gone: put it back from a copy, or start "
+                "a run in another --output"
+            ) from error
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
@@ -94,6 +121,8 @@ class EpochKeeper(keras.callbacks.Callback):
 
     def _keep(self, epoch: float, numbers: Mapping[str, float]) -> dict:
         """Validates, keeps the model if it is the best; returns the row."""
+        if self._devices.chief:
+            self._folder.check()
         with self.model.scored_weights():
             row = {"epoch": epoch, **self._scored(numbers)}
             self.selection.history.append(row)
@@ -102,7 +131,7 @@ class EpochKeeper(keras.callbacks.Callback):
         self.model.on_validation(self.selection.history)
         if self._devices.chief:
             history = history_csv(self.selection.history)
-            write_text(self._folder.history, history)
+            self._folder.checksums.write_text(HISTORY, history)
         return row
 
     def _scored(self, numbers: Mapping[str, float]) -> dict[str, float]:
@@ -124,5 +153,5 @@ class EpochKeeper(keras.callbacks.Callback):
 
     def _save_model(self) -> None:
         if self._devices.chief:
-            with replacing(self._folder.model) as temporary:
+            with self._folder.checksums.replacing(MODEL) as temporary:
                 self.model.save(temporary)

@@ -8,7 +8,7 @@ from dmg_tf.console.bar import Bar
 from dmg_tf.devices.devices import Devices
 from dmg_tf.evaluation.images import RunImages
 from dmg_tf.methods.base import DomainModel
-from dmg_tf.runs.folder import RunFolder
+from dmg_tf.runs.writing import RunFolder
 from dmg_tf.training.callbacks import StopOnBadLoss, Timer
 from dmg_tf.training.keeper import EpochKeeper
 from dmg_tf.training.progress import ProgressCallback, print_plan

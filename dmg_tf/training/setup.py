@@ -11,7 +11,7 @@ from dmg_tf.devices.strategy import prepare_fit
 from dmg_tf.evaluation.images import RunImages
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.learning import MAIN
-from dmg_tf.runs.folder import RunFolder
+from dmg_tf.runs.writing import RunFolder
 from dmg_tf.training.length import Length
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.schedules import EpochSchedule

@@ -41,15 +41,16 @@ class Summaries:
         Raises:
             UserError: If the files can't be written.
         """
+        # An image that is gone is no fault of these files.
+        pictures = self._pictures() if step == 1 else {}
         with writing(self._path):
             if self._writer is None:
                 self._writer = tf.summary.create_file_writer(str(self._path))
             with self._writer.as_default(step):
                 _write_row(row)
                 _write_masks(measures)
-                if step == 1:
-                    for name, image in self._pictures().items():
-                        tf.summary.image(f"images/{name}", image[tf.newaxis])
+                for name, image in pictures.items():
+                    tf.summary.image(f"images/{name}", image[tf.newaxis])
             self._writer.flush()
 
     def close(self) -> None:

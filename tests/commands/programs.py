@@ -10,6 +10,9 @@ from tests.conftest import ROOT
 RUN_FILES = {
     "config.json",
     "environment.json",
+    "data.json",
+    "images.csv.gz",
+    "checksums.json",
     "history.csv",
     "results.json",
     "predictions.csv",

@@ -121,6 +121,7 @@ def test_mistakes(run_dir, saved, tmp_path):
         shutil.copytree(saved, tmp_path / name)
         path = tmp_path / name / "assets" / "metadata.json"
         path.write_text(path.read_text().replace(*change))
+        (tmp_path / name / "checksums.json").unlink()
         return tmp_path / name
 
     file = folder("file", a="") / "a"
@@ -173,6 +174,7 @@ def test_an_export_of_version_0_1_is_read(saved, tmp_path, method):
     rules = [rule.name for rule in rules_of(metadata) if not rule.needs_domain]
     del metadata["rules"]
     path.write_text(json.dumps(metadata))
+    (old / "checksums.json").unlink()
     images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3))
     images = images.astype(np.float32)
     for rule in (None, *rules[1:3]):

@@ -11,6 +11,7 @@ FLOORS = (
     {"errors"},
     {"rules", "console", "html", "layers"},
     {"registry", "settings", "files"},
+    {"folders"},
     {"data", "backbones"},
     {"methods", "devices"},
     {"config"},

@@ -5,27 +5,40 @@ augmentation stay as free as without, and batches are the same bit for bit.
 """
 
 import contextlib
+import enum
 import hashlib
 import os
 import pathlib
 import shutil
+import time
 
 import numpy as np
 import tensorflow as tf
 
+from dmg_tf.console.bar import print_error
 from dmg_tf.data.images.decoding import (
     check_without_pillow,
     crop,
     decode,
     encoded,
 )
-from dmg_tf.errors import UserError
-from dmg_tf.files import whole_file
+from dmg_tf.errors import InUse, UserError
+from dmg_tf.files import remove_folder
+from dmg_tf.folders.lock import alone_in
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9
 _RULE = 2  # of pixels; another one decodes the files anew
 _SAMPLE = 50  # images that the need is estimated from
+
+# What TensorFlow's error begins with where a kept image is not as it was.
+DAMAGED = "damaged in the image cache:"
+# A kept image: its sides, its pixels, and what they were (see `_fingerprint`).
+_HEAD, _TAIL = 8, 8
+# Folders of the cache in which processes write, and how old what version 0.1
+# left half-written must be to be nobody's.
+_FILLING = ".filling-"
+_DAY_SECONDS = 86_400
 
 
 class Files:
@@ -152,9 +165,10 @@ class MemoryCache(_Decoded):
 class DiskCache(_Decoded):
     """Keeps decoded images in a folder, for this run and later ones.
 
-    A file holds height and width (two int32) and the pixels. Its name follows
-    from the image file's path, size and time of change, so a changed image is
-    decoded anew, and runs side by side share the folder.
+    A file holds height and width (two int32), the pixels, and a fingerprint of
+    these (int64). Its name follows from the image file's path, size and time of
+    change, so a changed image is decoded anew, and runs side by side share the
+    folder. Files of version 0.1 have no fingerprint and are taken as they are.
 
     Args:
         folder: Where to keep them.
@@ -165,6 +179,8 @@ class DiskCache(_Decoded):
         super().__init__(size)
         self.folder = pathlib.Path(folder)
         self._kept_paths: dict[str, str] = {}
+        self._work: pathlib.Path | None = None
+        self._told = False
 
     def _kept_path(self, path: str) -> str:
         if path not in self._kept_paths:
@@ -186,19 +202,55 @@ class DiskCache(_Decoded):
 
     def missing(self, paths) -> list[str]:
         """Returns the files that are not kept yet."""
-        return [
-            path
-            for path in dict.fromkeys(paths)
-            if not os.path.exists(self._kept_path(path))
-        ]
+        missing, unchecked = [], 0
+        for path in dict.fromkeys(paths):
+            kept = _kind_of(self._kept_path(path))
+            unchecked += kept is _Kept.UNCHECKED
+            if kept in (_Kept.NOT, _Kept.DAMAGED):
+                missing.append(path)
+            if kept is _Kept.DAMAGED:
+                print_error(
+                    f"note: {self._kept_path(path)} in the image cache is "
+                    f"damaged; {path} is decoded anew"
+                )
+        if unchecked and not self._told:
+            self._told = True
+            print_error(
+                f"note: {unchecked} images in {self.folder} are of an earlier "
+                "version, which wrote no checksums; remove the folder to have "
+                "them decoded anew"
+            )
+        return missing
+
+    def fill(self, paths, on_progress=None) -> None:
+        """Decodes the files that are not kept yet; see `Files.fill`.
+
+        Raises:
+            UserError: If there is no room for them, or no folder can be made.
+            tf.errors.InvalidArgumentError: If a file can't be decoded.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(self.folder)
+            # Whoever finds it unlocked knows that this process is gone.
+            self._work = self.folder / f"{_FILLING}{os.urandom(6).hex()}"
+            self._work.mkdir()
+        try:
+            with alone_in(self._work, "try again"):
+                super().fill(paths, on_progress)
+        finally:
+            remove_folder(self._work)
 
     def _keep(self, path, image) -> None:
         kept = pathlib.Path(self._kept_path(path))
+        contents = np.asarray(image.shape[:2], "<i4").tobytes()
+        contents += image.tobytes()
+        fingerprint = np.asarray(_fingerprint(contents), "<i8").tobytes()
         with self._writing():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(kept) as temporary, open(temporary, "wb") as file:
-                file.write(np.asarray(image.shape[:2], "<i4").tobytes())
-                file.write(image.tobytes())
+            temporary = self._work / kept.name
+            temporary.write_bytes(contents + fingerprint)
+            os.replace(temporary, kept)
 
     @contextlib.contextmanager
     def _writing(self):
@@ -226,13 +278,82 @@ class DiskCache(_Decoded):
 
         def read(index, window=None):
             contents = tf.io.read_file(kept[index])
-            sides = tf.io.decode_raw(
-                tf.strings.substr(contents, 0, 8), tf.int32
-            )
-            pixels = tf.io.decode_raw(contents, tf.uint8)[8:]
-            return crop(tf.reshape(pixels, [sides[0], sides[1], 3]), window)
+            height, width, end = _sides(contents, kept[index])
+            pixels = tf.io.decode_raw(contents, tf.uint8)[_HEAD:end]
+            return crop(tf.reshape(pixels, [height, width, 3]), window)
 
         return read
+
+
+def _sides(contents, path):
+    """Returns height, width and where the pixels end of a kept image.
+
+    The graph fails where the file is not as it was written, and names it.
+    """
+    length = tf.strings.length(contents)
+    head = tf.strings.substr(contents, 0, tf.minimum(_HEAD, length))
+    # Of what is too short, nothing is read but zeros.
+    head = tf.strings.substr(tf.strings.join([head, b"\0" * _HEAD]), 0, _HEAD)
+    sides = tf.cast(tf.io.decode_raw(head, tf.int32), tf.int64)
+    end = tf.cast(_HEAD + 3 * sides[0] * sides[1], tf.int64)
+    whole = tf.reduce_all(sides > 0) & (sides[0] < 2**20) & (sides[1] < 2**20)
+    length = tf.cast(length, tf.int64)
+
+    def matches():
+        split = tf.cast(end, tf.int32)
+        tail = tf.strings.substr(contents, split, _TAIL)
+        before = tf.strings.substr(contents, 0, split)
+        return tf.io.decode_raw(tail, tf.int64)[0] == _fingerprint(before)
+
+    whole &= tf.cond(
+        whole & (length == end + _TAIL), matches, lambda: length == end
+    )
+    check = tf.debugging.Assert(whole, [DAMAGED, path])
+    # Else a graph may fail on what the sides say before.
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(sides[0]), tf.identity(sides[1]), tf.identity(end)
+
+
+def _fingerprint(contents):
+    """Returns a number of some bytes, int64 scalar; FarmHash, always the same.
+
+    It guards against accidents, not against someone who wants it to be equal.
+    """
+    return tf.strings.to_hash_bucket_fast(contents, 2**63 - 1)
+
+
+class _Kept(enum.Enum):
+    """What is at the place of a kept image, by its size alone."""
+
+    NOT = enum.auto()
+    CHECKED = enum.auto()
+    UNCHECKED = enum.auto()
+    DAMAGED = enum.auto()
+
+
+def _kind_of(kept: str) -> _Kept:
+    try:
+        size = os.stat(kept).st_size
+    except OSError:
+        return _Kept.NOT
+    # A pixel has three bytes; the fingerprint has eight.
+    if size > _HEAD + _TAIL and (size - _HEAD - _TAIL) % 3 == 0:
+        return _Kept.CHECKED
+    if size > _HEAD and (size - _HEAD) % 3 == 0:
+        return _Kept.UNCHECKED
+    return _Kept.DAMAGED
+
+
+def _remove_leftovers(folder: pathlib.Path) -> None:
+    """Removes what killed processes left half-written in a cache."""
+    for path in folder.glob(f"{_FILLING}*"):
+        with contextlib.suppress(InUse, FileNotFoundError):
+            with alone_in(path, "", watch=False):
+                remove_folder(path)
+    for path in folder.glob("??/.*"):  # of version 0.1
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+                path.unlink()
 
 
 def make_cache(kind: str, size: int, folder: str | None = None) -> Files:
@@ -248,6 +369,12 @@ def make_cache(kind: str, size: int, folder: str | None = None) -> Files:
     if kind == "disk":
         return DiskCache(folder or default_folder(), size)
     return Files(size)
+
+
+def damaged_path(error: Exception) -> str | None:
+    """Returns the kept image that a graph found damaged, if it was that."""
+    _, found, rest = str(error).partition(DAMAGED)
+    return rest.splitlines()[0].strip("[] \"'") if found else None
 
 
 def default_folder() -> pathlib.Path:

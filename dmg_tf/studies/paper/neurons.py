@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmg_tf.console.bar import Bar
+from dmg_tf.errors import DamagedFile
 from dmg_tf.studies.runs import Run
 from dmg_tf.studies.table import Cell, Row, Table
 
@@ -62,7 +63,12 @@ def neurons(runs: Sequence[Run]) -> list[Table]:
         for run in masked:
             key = run.config["backbone"], run.label, run.target
             sites = shares_of.setdefault(key, {})
-            for site, shares in read_kinds(run).items():
+            try:
+                kinds = read_kinds(run)
+            except DamagedFile as error:
+                bar.print(f"left out of the kinds of neurons: {error}")
+                kinds = {}
+            for site, shares in kinds.items():
                 sites.setdefault(site, []).append(shares)
             bar.advance()
     rows = [
@@ -74,5 +80,7 @@ def neurons(runs: Sequence[Run]) -> list[Table]:
         for (backbone, label, target), sites in shares_of.items()
         for site, shares in sites.items()
     ]
+    if not rows:
+        return []
     title = "Kinds of neurons (% of the units of a masked layer's input)"
     return [Table("neurons", title, KINDS, tuple(rows), "masked layer")]

@@ -6,7 +6,10 @@ import pathlib
 from typing import Any
 
 from dmg_tf.config import RunConfig
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.files import is_leftover, remove_leftovers, writing
+from dmg_tf.folders.checksums import read_sealed, write_sealed
+from dmg_tf.folders.lock import LOCK_NAME
 from dmg_tf.runs.folder import MAY_CHANGE
 from dmg_tf.settings import LogRange
 from dmg_tf.studies.search.space import Space
@@ -18,6 +21,12 @@ _MAY_CHANGE = {"max_trials"} | {
 }
 _SETTINGS = "search.json"
 ERROR_FILE = "error.txt"  # of a trial: why it failed
+_OLD_LOCK = "lock"  # version 0.1's
+# All that a search writes by itself, in its folder and in those of trials.
+_FILES = (
+    *(_SETTINGS, "oracle.json", "results.json", "results.csv"),
+    *("trial.json", ERROR_FILE),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +90,21 @@ class Search:
             return False
         if not folder.is_dir():
             raise UserError(f"--output {folder} is a file; give a folder")
-        if not any(folder.iterdir()):
-            return False
         path = folder / _SETTINGS
+        if not path.exists() and all(
+            child.name in (LOCK_NAME, _OLD_LOCK)
+            or is_leftover(child.name, _FILES)
+            for child in folder.iterdir()
+        ):
+            return False  # or killed before its first file was whole
         try:
-            old = json.loads(path.read_text("utf-8"))
+            old = read_sealed(path)
             # A search of before a setting was there had its default.
             config = RunConfig.from_json(old["config"]).to_json()
             old["config"] = {k: v for k, v in config.items() if k != "output"}
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if path.exists():
+                raise DamagedFile(f"{path} is damaged: {error}") from error
             raise UserError(
                 f"--output {folder} is not empty and holds no search; give "
                 "another folder"
@@ -110,17 +125,26 @@ class Search:
             )
         return True
 
-    def prepare_folder(self) -> None:
-        """Makes the folder and writes the settings.
+    def make_folder(self) -> None:
+        """Makes the folder.
 
         Raises:
             UserError: If it can't be written.
         """
-        from dmg_tf.files import write_json, writing
-
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / _SETTINGS, self.settings())
+
+    def prepare_folder(self) -> None:
+        """Writes the settings, and removes what a killed search left.
+
+        The folder's lock is held.
+
+        Raises:
+            UserError: If it can't be written.
+        """
+        for folder in (self.folder, *self.folder.glob("trial_*")):
+            remove_leftovers(folder, _FILES)
+        write_sealed(self.folder / _SETTINGS, self.settings())
 
 
 def default_folder(config: RunConfig, dataset: str, tuner: str) -> pathlib.Path:

@@ -8,6 +8,7 @@ left without a word. Here files are whole, a grid is what has not been tried,
 and workers that are silent for too long lose their trials to others.
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -23,8 +24,8 @@ from keras_tuner.oracles import (
 )
 
 from dmg_tf.console.bar import print_error
-from dmg_tf.errors import UserError
-from dmg_tf.files import write_json
+from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.folders.checksums import read_sealed, write_sealed
 
 # Draws before a space of single values counts as used up.
 _MAX_COLLISIONS = 10_000
@@ -128,8 +129,29 @@ class LastingOracle(keras_tuner.Oracle):
         Trials that were being run are run again; under a chief, the worker
         that holds one may be alive and keeps it until it is silent for long.
         Trials that failed are tried again: the disk may have been full.
+
+        Raises:
+            DamagedFile: If a file is not as it was written.
         """
-        super().reload()
+        folder = pathlib.Path(self._project_dir)
+        state = pathlib.Path(self._get_oracle_fname())
+        for path in (state, *folder.glob("trial_*/trial.json")):
+            with contextlib.suppress(FileNotFoundError):
+                read_sealed(path)  # KerasTuner reads it again, unchecked
+        try:
+            super().reload()
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            raise DamagedFile(
+                f"the state of the search in {folder} is damaged: "
+                f"{type(error).__name__}: {error}; start one in another "
+                "--output"
+            ) from error
         # Killed between two files: never started, as far as all others know.
         known = set(self.start_order)
         self.trials = {k: t for k, t in self.trials.items() if k in known}
@@ -167,7 +189,7 @@ class LastingOracle(keras_tuner.Oracle):
 
     def _write(self, path, state):
         try:
-            write_json(path, state)
+            write_sealed(path, state)
         except UserError as error:
             if self.silence is None:
                 raise

@@ -10,7 +10,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import UserError
-from dmg_tf.files import writing
+from dmg_tf.folders.lock import alone_in
 from dmg_tf.settings import LogRange
 from dmg_tf.studies.search import oracles
 from dmg_tf.studies.search.cluster import Process
@@ -18,11 +18,9 @@ from dmg_tf.studies.search.folder import Search
 from dmg_tf.studies.search.space import count_of
 from dmg_tf.studies.search.trials import OBJECTIVE, TrialRunner
 
-try:
-    import fcntl
-except ImportError:  # Windows, where starting a search twice goes unnoticed
-    fcntl = None
-
+_INSTEAD = (
+    "give another --output, or share the search among processes: docs/tuning.md"
+)
 # Trials of random and Bayesian search, unless given.
 _DEFAULT_TRIALS = 10
 
@@ -44,12 +42,14 @@ def run_search(search: Search, process: Process, silence: float) -> list | None:
     oracle, total = make_oracle(search)
     if process.role == "chief":
         oracle.silence = silence
-    search.prepare_folder()
-    tuner = TrialRunner(oracle, search, process, silence)
     if process.role == "worker":
-        _work(tuner)
+        search.make_folder()
+        _work(TrialRunner(oracle, search, process, silence))
         return None
-    with _alone_in(search.folder):
+    search.make_folder()
+    with alone_in(search.folder, _INSTEAD):
+        search.prepare_folder()
+        tuner = TrialRunner(oracle, search, process, silence)
         if (search.folder / "oracle.json").exists():
             oracle.reload()
             print_error(
@@ -133,24 +133,6 @@ def _hyperparameters(search):
         else:
             space.Choice(name, list(values))
     return space
-
-
-@contextlib.contextmanager
-def _alone_in(folder):
-    """Keeps a second search out of the folder for as long as this one runs."""
-    with writing(folder):
-        file = open(folder / "lock", "w")
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"a search is running in {folder}; wait for it, give "
-                    "another --output, or share it among processes: "
-                    "docs/tuning.md"
-                ) from error
-        yield
 
 
 def _work(tuner) -> None:

@@ -19,7 +19,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import UserError
 from dmg_tf.experiment import run_training
-from dmg_tf.files import remove_folder, write_text
+from dmg_tf.files import write_text
 from dmg_tf.runs.folder import check_run_dir, finished_results
 from dmg_tf.studies.search.cluster import Process
 from dmg_tf.studies.search.folder import ERROR_FILE, Search
@@ -171,13 +171,10 @@ def run_or_read(config: RunConfig, dataset: str) -> dict[str, Any]:
     """
     resolved = config.resolve(dataset)
     run_dir = pathlib.Path(config.output)
-    if run_dir.exists() and not (run_dir / "config.json").exists():
-        remove_folder(run_dir)  # killed before its first file was whole
     if check_run_dir(run_dir, resolved, resume=True):
-        with contextlib.suppress(UserError):  # cut off while it was written
-            results = finished_results(run_dir, resolved)
-            if results is not None:
-                return results
+        results = finished_results(run_dir, resolved)
+        if results is not None:
+            return results
     return run_training(config, resume=True).results
 
 

@@ -6,6 +6,8 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
+from dmg_tf.console.bar import print_error
+from dmg_tf.errors import DamagedFile
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import panel, quiet
@@ -103,6 +105,16 @@ def shaded_table(numbers: Table) -> Markup:
     return table(head, rows, words={1} if several else ())
 
 
+def _validations(run: Run) -> dict[float, float]:
+    """Returns {epoch: source validation}; {} where the file is damaged."""
+    try:
+        rows = read_history(run.run_dir / "history.csv")
+    except DamagedFile as error:
+        print_error(f"left out of the curves: {error}")
+        rows = []
+    return {row["epoch"]: row[_VALIDATION] for row in rows}
+
+
 def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
     """Returns a chart a target: source validation by epoch."""
     charts, names = [], names_of(runs)
@@ -111,12 +123,9 @@ def curves(runs: Sequence[Run], targets: Sequence[str]) -> Markup:
         by_name = collections.defaultdict(list)
         for run in runs:
             if run.target == target:
-                by_name[names[run.run_dir]].append(
-                    {
-                        row["epoch"]: row[_VALIDATION]
-                        for row in read_history(run.run_dir / "history.csv")
-                    }
-                )
+                by_name[names[run.run_dir]].append(_validations(run))
+        if not any(map(any, by_name.values())):
+            continue
         epochs = sorted({e for h in by_name.values() for v in h for e in v})
         lines = [
             Curve(

@@ -8,7 +8,7 @@ import pathlib
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
 from dmg_tf.data.domains import as_known, domain_names, pick_domains
-from dmg_tf.errors import UserError
+from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import name_part
 from dmg_tf.runs.folder import check_run_dir, finished_results
 from dmg_tf.studies.sweep.variants import Variant, parse_variant
@@ -87,6 +87,9 @@ def _planned(
     config.check()
     resolved = config.resolve(dataset)
     run_dir = pathlib.Path(output)
-    going_on = check_run_dir(run_dir, resolved, resume=True)
-    finished = going_on and finished_results(run_dir, resolved) is not None
+    try:
+        going_on = check_run_dir(run_dir, resolved, resume=True)
+        finished = going_on and finished_results(run_dir, resolved) is not None
+    except DamagedFile:
+        finished = False  # its own process says so, the others go on
     return PlannedRun(name, config, finished)

@@ -2,7 +2,6 @@
 
 import ctypes
 import dataclasses
-import json
 import os
 import pathlib
 import signal
@@ -15,6 +14,7 @@ from dmg_tf.console.bar import Bar
 from dmg_tf.files import writing
 from dmg_tf.flags import args_from_config
 from dmg_tf.rules import default_rule
+from dmg_tf.runs.folder import read_results
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.sweep.plan import PlannedRun
 
@@ -136,8 +136,7 @@ class _Process:
         took = f"{time.monotonic() - self.begin:.0f} s"
         if failure:
             return f"{self.run.name}: failed after {took}: {failure.reason}"
-        path = pathlib.Path(self.run.config.output) / "results.json"
-        results = json.loads(path.read_text("utf-8"))
+        results = read_results(self.run.config.output)
         rule = default_rule(results).name
         inside, outside = (
             results[split][rule][OVERALL]

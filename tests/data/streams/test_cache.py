@@ -78,7 +78,7 @@ def test_a_disk_cache_serves_later_runs_until_an_image_changes(tmp_path, data):
     first = DiskCache(tmp_path / "cache", 32)
     first.fill([path])
     kept = [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
-    assert len(kept) == 1 and kept[0].stat().st_size == 8 + 40 * 48 * 3
+    assert len(kept) == 1 and kept[0].stat().st_size == 8 + 40 * 48 * 3 + 8
     assert DiskCache(tmp_path / "cache", 32).missing([path]) == []
     assert DiskCache(tmp_path / "cache", 64).missing([path]) == [path]
     shutil.copy(data.train.paths[-1], path)

@@ -262,14 +262,20 @@ def test_folders_without_runs(tmp_path):
         load_runs(tmp_path / "nowhere")
 
 
-def test_damaged_results(folder):
+def test_damaged_results(folder, capsys):
+    """A damaged run is left out with a line."""
     path = folder / "a0dmg" / "results.json"
-    path.write_text("{")
-    with pytest.raises(UserError, match="cannot read"):
-        load_runs(folder)
-    path.write_text(json.dumps({"config": {"target": "a"}}))
-    with pytest.raises(UserError, match="is damaged: no 'in_domain'"):
-        load_runs(folder)
+    before = len(load_runs(folder)[0])
+    names = {"class_names": ["x", "y"], "source_domains": ["b"]}
+    for text, reason in (
+        ("{", "Expecting property name"),
+        (json.dumps({"config": {"target": "a"}}), "'class_names' is missing"),
+        (json.dumps({"config": {"target": "a"}, **names}), "no 'in_domain'"),
+    ):
+        path.write_text(text)
+        assert len(load_runs(folder)[0]) == before - 1
+        said = capsys.readouterr().err
+        assert f"left out a0dmg: {path} is damaged: {reason}" in said
 
 
 def test_a_run_twice(folder):

@@ -34,6 +34,8 @@ def fake_training(config, resume):
 
     results = {
         "config": config.to_json(),
+        "class_names": ["x", "y", "z"],
+        "source_domains": ["a", "b"],
         "in_domain_split": "validation",
         "in_domain": {"pred_ens": {"overall": number("in")}},
         "out_of_domain": {"pred_ens": {"overall": number("out")}},

@@ -18,6 +18,7 @@ from tensorflow.python.framework.ops import gradient_registry
 
 from dmg_tf.commands import search, train
 from dmg_tf.errors import UserError
+from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.search import trials
 from tests.commands.programs import answer_of
 from tests.conftest import ROOT
@@ -567,11 +568,11 @@ def test_folders_that_hold_something(tiny_folder, tmp_path, capsys):
 
 
 def test_two_searches_in_one_folder(two_seeds, capsys):
-    fcntl = pytest.importorskip("fcntl")
     folder, argv, _ = two_seeds
-    with open(folder / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert f"a search is running in {folder}" in error_of(capsys, argv)
+    with alone_in(folder, ""):
+        line = error_of(capsys, argv)
+    assert f"{folder} is in use: process {os.getpid()} on " in line
+    assert "docs/tuning.md" in line
 
 
 def test_names_beyond_ascii(tiny_folder, tmp_path, capsys, no_training):

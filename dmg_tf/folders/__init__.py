@@ -1,0 +1,1 @@
+"""Folders that one process at a time writes, and whose files are known."""
