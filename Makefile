@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA_FLAG := $(if $(DATA),--data $(DATA))
 TORCH_FLAG := $(if $(TORCH),--torch $(TORCH))
 
-.PHONY: setup setup-dev train test test-all lint format smoke wheel-smoke benchmark protocol check clean
+.PHONY: setup setup-dev train test test-all campaign lint format smoke wheel-smoke benchmark protocol check clean
 
 setup: $(VENV)/.installed
 
@@ -60,6 +60,11 @@ smoke: setup-dev
 	$(BIN)/python -m dmg_tf.data.shapes --root runs/smoke/images
 	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/*/sketch --csv runs/smoke/predictions.csv
 	$(BIN)/python -m dmg_tf.data.check runs/smoke/images/* --fast
+
+# Kills runs, searches and exports and goes on with them; damages images and run
+# folders. Counts, and a line for each failure. Longer: ARGS="--kills 1000".
+campaign: setup-dev
+	$(BIN)/python -m tests.campaign $(ARGS)
 
 # Builds the wheel, installs it into an empty environment, and trains and predicts
 # there, in another folder.

@@ -7,6 +7,18 @@ TensorFlow unloaded until the arguments were checked.
 import sys
 
 
+def _quiet_if_interrupted(kind, error, trace):
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# A program that is interrupted while its modules are imported ends in a line
+# too, and by the signal, as Python does.
+sys.excepthook = _quiet_if_interrupted
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs `dmg-tf COMMAND ...`; returns its exit code."""
     from dmg_tf.commands.main import main

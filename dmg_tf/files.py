@@ -220,3 +220,26 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def remove_folder(path: pathlib.Path) -> None:
     """Removes a folder and all in it, if it is there."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def user_folder(variable: str, below_home: str, instead: str) -> pathlib.Path:
+    """Returns a folder of the user's own.
+
+    Args:
+        variable: An environment variable that names it.
+        below_home: Where it is in the home folder, if that is not set.
+        instead: What to give where neither is there, for the error.
+
+    Raises:
+        UserError: If the user has no home folder.
+    """
+    named = os.environ.get(variable)
+    try:
+        if named:
+            return pathlib.Path(named).expanduser()
+        return pathlib.Path.home() / below_home
+    except RuntimeError as error:
+        raise UserError(
+            f"this user has no home folder to keep files in; set {variable} to "
+            f"a folder{instead}"
+        ) from error

@@ -37,6 +37,12 @@ def make_parser() -> OneLineParser:
         "--batch-size", type=int, help="images a step (default: the run's)"
     )
     parser.add_argument(
+        "--on-bad-image",
+        choices=("error", "skip"),
+        help="whether an image that can't be read ends it, or is left out and "
+        "counted (default: as the run did)",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print JSON instead of a table"
     )
     return parser
@@ -53,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
     changes = {
         name: getattr(args, name)
-        for name in ("data", "target", "batch_size")
+        for name in ("data", "target", "batch_size", "on_bad_image")
         if getattr(args, name) is not None
     }
     results = evaluate_run(

@@ -34,7 +34,7 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     if args.sheet:
-        say(contact_sheet(args.sheet, seed=args.seed))
+        say(str(contact_sheet(args.sheet, seed=args.seed)))
     else:
-        say(ensure_shapes(args.root, args.seed))
+        say(str(ensure_shapes(args.root, args.seed)))
     return 0

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from dmg_tf.console.printable import one_line
+from dmg_tf.console.printable import one_line, show_anything
 from dmg_tf.errors import UserError
 
 # How a checkout's scripts and modules start a command.
@@ -27,6 +27,7 @@ CHECKOUT = {
 }
 _front: str | None = "dmg-tf"
 _running: str | None = None
+_offered: set[str] = set()
 
 
 def started_by(front: str | None) -> None:
@@ -55,6 +56,11 @@ def command(name: str) -> str:
     return CHECKOUT[name] if _front is None else f"{_front} {name}"
 
 
+def offers(flag: str) -> bool:
+    """Returns whether the program that runs has a flag, to advise it."""
+    return flag in _offered
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, with exit code 2.
 
@@ -70,6 +76,7 @@ class OneLineParser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         """Parses all arguments; see `argparse`."""
         self._check_flags(args)
+        _offered.update(self._flags())
         return super().parse_args(args, namespace)
 
     def parse_intermixed_args(self, args=None, namespace=None):
@@ -119,6 +126,7 @@ def program(if_interrupted: str = "") -> Callable:
     def decorate(main):
         @functools.wraps(main)
         def run(argv: list[str] | None = None, **options) -> int:
+            show_anything()
             try:
                 code = main(argv, **options)
                 # What is printed may stay in a buffer until here.

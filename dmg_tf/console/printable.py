@@ -1,6 +1,18 @@
 """Text on the way to a terminal: names are shown, never obeyed."""
 
+import codecs
 import sys
+
+# What stands for characters that an output has not, beside escapes.
+_PLAIN = {
+    **dict.fromkeys("─━═╌┄", "-"),
+    **dict.fromkeys("│┃║", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┡┩┢┪╇╈╪╞╡╭╮╰╯", "+"),
+    **{"…": "...", "·": "-", "•": "*", "–": "-", "—": "-", "−": "-"},
+    **{"×": "x", "±": "+/-", "→": "->", "≥": ">=", "≤": "<=", "≈": "~"},
+    **dict.fromkeys("█▇▆▅▄▃▂▁▏▎▍▌▋▊▉", "#"),
+}
+_HANDLER = "dmg_tf.plain"
 
 
 def printable(text: str) -> str:
@@ -22,6 +34,26 @@ def one_line(text: str) -> str:
         else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(
+        _PLAIN.get(c, one_line(ascii(c)[1:-1])) for c in missing
+    ), error.end
+
+
+codecs.register_error(_HANDLER, _plain)
+
+
+def show_anything() -> None:
+    """Lets standard output and errors replace what they can't encode."""
+    for stream in (sys.stdout, sys.stderr):
+        # A stream that someone put in their place may be no text file.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_HANDLER)
 
 
 def say(text: str, file=None) -> None:

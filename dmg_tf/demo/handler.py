@@ -36,6 +36,8 @@ _HEADERS = {
 # may go on sending before it is cut off.
 _PATIENCE = 30.0
 _LINGER = 2.0
+# Seconds in which all of a request must have come, however it trickles in.
+_LONGEST = 120.0
 
 
 class DemoHandler(http.server.BaseHTTPRequestHandler):
@@ -43,6 +45,11 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = _PATIENCE
+
+    def handle_one_request(self):
+        """Answers a request, which has to come within some time."""
+        self.server.deadlines[self.connection] = time.monotonic() + _LONGEST
+        super().handle_one_request()
 
     def do_GET(self):  # noqa: N802
         """Sends a file of the page, or what the model is."""
@@ -80,6 +87,8 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
         if len(contents) < size:
             self.send_error(400, "the body ended early")
             return
+        # How long others keep the model busy is not the client's doing.
+        self.server.deadlines.pop(self.connection, None)
         try:
             answer = self.server.predictor.predict(contents)
         except BadPicture as error:

@@ -1,15 +1,25 @@
 """The web server: its address, and whose requests it takes for its own."""
 
+import contextlib
 import errno
 import http.server
 import ipaddress
 import socket
 import socketserver
 import sys
+import threading
+import time
 import urllib.parse
 
 from dmg_tf.demo.handler import DemoHandler
 from dmg_tf.errors import UserError
+
+# A thread each.
+_MOST_CONNECTIONS = 1000
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 class DemoServer(http.server.ThreadingHTTPServer):
@@ -27,10 +37,15 @@ class DemoServer(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # New connections that wait while others are answered.
+    request_queue_size = 128
 
     def __init__(self, host: str, port: int, max_bytes: int):
         self.max_bytes = max_bytes
         self.predictor = None
+        self._free = threading.Semaphore(_MOST_CONNECTIONS)
+        # {connection: when all of its request must have come}
+        self.deadlines = {}
         self._host = host
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -64,6 +79,31 @@ class DemoServer(http.server.ThreadingHTTPServer):
         """Binds without asking the network for the machine's full name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
+
+    def process_request(self, request, client_address):
+        """Starts a thread for a connection, if there are not too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.sendall(_BUSY)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request, client_address):
+        """Answers a connection in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.deadlines.pop(request, None)
+            self._free.release()
+
+    def service_actions(self):
+        """Cuts off who sends a request too slowly; called twice a second."""
+        now = time.monotonic()
+        for connection, deadline in list(self.deadlines.items()):
+            if now > deadline:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address):
         """Reports what is not just a client that went away."""

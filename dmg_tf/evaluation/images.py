@@ -230,7 +230,7 @@ def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
     for note in data.notes:
         print_error(f"note: {note}")
     if config.on_bad_image == "skip":
-        return _without_bad_images(data)
+        return without_bad_images(data)
     return data, {}
 
 
@@ -357,9 +357,21 @@ def _missing_file(error: Exception) -> str | None:
     return before.rpartition("}} ")[2] if found else None
 
 
-def _without_bad_images(data: DomainData):
+def without_bad_images(
+    data: DomainData, splits=("train", "validation", "test", "out_of_domain")
+) -> tuple[DomainData, dict[str, str]]:
+    """Leaves out, and names, the images that can't be read.
+
+    Args:
+        data: The images.
+        splits: Those that are looked at; all of their images are decoded.
+
+    Returns:
+        The rest, and {path: reason}.
+    """
     paths = []
-    for split in (data.train, data.validation, data.test, data.out_of_domain):
+    for name in splits:
+        split = getattr(data, name)
         paths += split.paths if split is not None else ()
     with Bar("reading all images", len(paths), "images") as bar:
         bad = find_bad_images(paths, bar.advance)

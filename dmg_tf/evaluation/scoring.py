@@ -14,6 +14,7 @@ from dmg_tf.evaluation.images import (
     RunImages,
     images_of_run,
     naming_bad_images,
+    without_bad_images,
 )
 from dmg_tf.folders.checksums import Checksums
 from dmg_tf.runs.data_record import note_on_images
@@ -134,10 +135,18 @@ def evaluate_run(
     before = read_results(run_dir)
     config, data = images_of_run(before, config)
     note_on_images(run_dir, data, config.data)
+    bad = {}
+    if config.on_bad_image == "skip" and (
+        config.data != before["config"]["data"]
+        or before["config"].get("on_bad_image") != "skip"
+    ):
+        scored = (data.in_domain_split, "out_of_domain")
+        data, bad = without_bad_images(data, scored)
     with dtype_policy(config.precision):
         model = load_checked_model(run_dir, before)
         if rules:
             model.check_rules(rules, domain_ids=())
         images = RunImages(config, data, model)
         scored = score(model, images, rules, checksums)
-    return {**before, "config": config.to_json(), **scored}
+    bad = {**before.get("bad_images", {}), **bad}
+    return {**before, "config": config.to_json(), **scored, "bad_images": bad}

@@ -11,7 +11,7 @@ from dmg_tf.backbones.spec import Download, Package
 from dmg_tf.backbones.weights.untrusted import one_line
 from dmg_tf.console.bar import Bar
 from dmg_tf.errors import UserError, missing_extra
-from dmg_tf.files import whole_file
+from dmg_tf.files import user_folder, whole_file
 from dmg_tf.registry import BACKBONES
 
 URL_VARIABLE = "DMG_TF_WEIGHTS_URL"
@@ -63,7 +63,9 @@ def fetch_imagenet(
     folder, _, name = source.url.rpartition("/")
     folder = os.environ.get(URL_VARIABLE) or base_url or folder
     url = f"{folder.rstrip('/')}/{name}"
-    home = cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    home = cache_dir or user_folder(
+        "KERAS_HOME", ".keras", ", or give --weights PATH"
+    )
     target = Path(home).expanduser() / "models" / name
     try:
         if not (target.is_file() and _hash_fault(target, source) is None):

@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from dmg_tf.console.parser import offers
 from dmg_tf.data.images.decoding import decode, encoded
 from dmg_tf.data.images.formats import MAX_BYTES
 from dmg_tf.data.images.pillow import read_rgb
@@ -45,9 +46,11 @@ def bad_image_error(bad: dict[str, str]) -> UserError:
     """Returns the error that names an unreadable image."""
     path, reason = next(iter(bad.items()))
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    flag = "--on-bad-image skip"
+    advice = f", or pass {flag}" if offers(flag.split()[0]) else ""
     return UserError(
-        f"cannot read the image {path}: {reason}{more}; mend or remove it, or "
-        "pass --on-bad-image skip"
+        f"cannot read the image {path}: {reason}{more}; mend or remove it"
+        + advice
     )
 
 

@@ -8,7 +8,6 @@ of PACS and differ as much as they can at this size; see `styles`.
 """
 
 import math
-import os
 import pathlib
 import zlib
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from dmg_tf.data.shapes.outlines import CLASSES, silhouette
 from dmg_tf.data.shapes.parts import SIZE
 from dmg_tf.data.shapes.styles import STYLES
 from dmg_tf.errors import UserError
-from dmg_tf.files import whole_folder
+from dmg_tf.files import user_folder, whole_folder
 
 DOMAINS = tuple(sorted(STYLES))
 # Share of the pictures that follow the habit of their class, see `render`.
@@ -86,8 +85,8 @@ def ensure_shapes(
             f"got seed {seed} and images_per_class {images_per_class}"
         )
     if root is None:
-        home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
-        root = pathlib.Path(home) / "datasets"
+        root = user_folder("KERAS_HOME", ".keras", ", or give --data DIR")
+        root /= "datasets"
     name = f"dmg_tf_shapes_v{_VERSION}_seed{seed}_{images_per_class}"
     folder = pathlib.Path(root) / name
     if folder.is_dir():

@@ -23,7 +23,7 @@ from dmg_tf.data.images.decoding import (
     encoded,
 )
 from dmg_tf.errors import InUse, UserError
-from dmg_tf.files import remove_folder
+from dmg_tf.files import remove_folder, user_folder
 from dmg_tf.folders.lock import alone_in
 
 # Of the free memory or disk space, this share may be used.
@@ -379,8 +379,8 @@ def damaged_path(error: Exception) -> str | None:
 
 def default_folder() -> pathlib.Path:
     """Returns `$XDG_CACHE_HOME/dmg_tf/images`, or the same in `~/.cache`."""
-    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(root) / "dmg_tf" / "images"
+    root = user_folder("XDG_CACHE_HOME", ".cache", ", or give --cache-dir DIR")
+    return root / "dmg_tf" / "images"
 
 
 def _available_memory() -> float:
