@@ -1,6 +1,6 @@
 """Attacks the programs and prints what came of it: `make campaign`.
 
-python -m tests.campaign [--kills 100] [--images 2000] [--damages 500] [--seed 0]
+python -m tests.campaign [--kills N] [--images N] [--damages N] [--seed N]
 
 Everything is written to a temporary folder. The exit code is 1 if anything
 failed; each failure is a line with what is needed to repeat it.

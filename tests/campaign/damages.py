@@ -1,4 +1,4 @@
-"""Damaged files of run folders and exports, through the commands that read them.
+"""Damaged files of run folders and exports, and the commands that read them.
 
 Each is told in one line that names the file, or changes nothing of what the
 command says.
