@@ -249,7 +249,7 @@ def _with_stub(old, command) -> str:
     return f"tests.{name}"
 
 
-def test_a_cache_of_decoded_images_is_used(old, tiny_folder, tmp_path):
+def test_a_cache_of_decoded_images_is_no_obstacle(old, tiny_folder, tmp_path):
     cache = tmp_path / "cache"
     more = ["--cache", "disk", "--cache-dir", str(cache), "--epochs", "1"]
     argv = flags(tiny_folder, tmp_path / "old", *more)
@@ -257,8 +257,9 @@ def test_a_cache_of_decoded_images_is_used(old, tiny_folder, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
     assert before
     assert train.main(flags(tiny_folder, tmp_path / "new", *more)) == 0
+    # It is left alone: pixels have another meaning now, and a checksum.
     after = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
-    assert before == after
+    assert before.items() <= after.items() and len(after) == 2 * len(before)
     results = [
         json.loads((tmp_path / name / "results.json").read_text())
         for name in ("old", "new")

@@ -5,7 +5,6 @@ augmentation stay as free as without, and batches are the same bit for bit.
 """
 
 import contextlib
-import enum
 import hashlib
 import os
 import pathlib
@@ -168,7 +167,7 @@ class DiskCache(_Decoded):
     A file holds height and width (two int32), the pixels, and a fingerprint of
     these (int64). Its name follows from the image file's path, size and time of
     change, so a changed image is decoded anew, and runs side by side share the
-    folder. Files of version 0.1 have no fingerprint and are taken as they are.
+    folder. Files of version 0.1 have other names.
 
     Args:
         folder: Where to keep them.
@@ -180,7 +179,6 @@ class DiskCache(_Decoded):
         self.folder = pathlib.Path(folder)
         self._kept_paths: dict[str, str] = {}
         self._work: pathlib.Path | None = None
-        self._told = False
 
     def _kept_path(self, path: str) -> str:
         if path not in self._kept_paths:
@@ -202,24 +200,20 @@ class DiskCache(_Decoded):
 
     def missing(self, paths) -> list[str]:
         """Returns the files that are not kept yet."""
-        missing, unchecked = [], 0
+        missing = []
         for path in dict.fromkeys(paths):
-            kept = _kind_of(self._kept_path(path))
-            unchecked += kept is _Kept.UNCHECKED
-            if kept in (_Kept.NOT, _Kept.DAMAGED):
+            kept = self._kept_path(path)
+            try:
+                whole = _may_be_whole(os.stat(kept).st_size)
+            except OSError:
                 missing.append(path)
-            if kept is _Kept.DAMAGED:
+                continue
+            if not whole:
+                missing.append(path)
                 print_error(
-                    f"note: {self._kept_path(path)} in the image cache is "
-                    f"damaged; {path} is decoded anew"
+                    f"note: {kept} in the image cache is damaged; {path} is "
+                    "decoded anew"
                 )
-        if unchecked and not self._told:
-            self._told = True
-            print_error(
-                f"note: {unchecked} images in {self.folder} are of an earlier "
-                "version, which wrote no checksums; remove the folder to have "
-                "them decoded anew"
-            )
         return missing
 
     def fill(self, paths, on_progress=None) -> None:
@@ -305,9 +299,8 @@ def _sides(contents, path):
         before = tf.strings.substr(contents, 0, split)
         return tf.io.decode_raw(tail, tf.int64)[0] == _fingerprint(before)
 
-    whole &= tf.cond(
-        whole & (length == end + _TAIL), matches, lambda: length == end
-    )
+    whole &= length == end + _TAIL
+    whole = tf.cond(whole, matches, lambda: False)
     check = tf.debugging.Assert(whole, [DAMAGED, path])
     # Else a graph may fail on what the sides say before.
     with tf.control_dependencies([check] if check is not None else []):
@@ -322,26 +315,10 @@ def _fingerprint(contents):
     return tf.strings.to_hash_bucket_fast(contents, 2**63 - 1)
 
 
-class _Kept(enum.Enum):
-    """What is at the place of a kept image, by its size alone."""
-
-    NOT = enum.auto()
-    CHECKED = enum.auto()
-    UNCHECKED = enum.auto()
-    DAMAGED = enum.auto()
-
-
-def _kind_of(kept: str) -> _Kept:
-    try:
-        size = os.stat(kept).st_size
-    except OSError:
-        return _Kept.NOT
-    # A pixel has three bytes; the fingerprint has eight.
-    if size > _HEAD + _TAIL and (size - _HEAD - _TAIL) % 3 == 0:
-        return _Kept.CHECKED
-    if size > _HEAD and (size - _HEAD) % 3 == 0:
-        return _Kept.UNCHECKED
-    return _Kept.DAMAGED
+def _may_be_whole(size: int) -> bool:
+    """Returns whether a kept image may have so many bytes."""
+    pixels = size - _HEAD - _TAIL
+    return pixels > 0 and pixels % 3 == 0
 
 
 def _remove_leftovers(folder: pathlib.Path) -> None:

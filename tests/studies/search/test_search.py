@@ -217,6 +217,28 @@ def test_several_machines_are_refused(
 # === Going on ===
 
 
+def test_damaged_state_is_told(two_seeds, capsys):
+    """A byte of a file; its checksum is in it."""
+    folder, argv, _ = two_seeds
+    names = ("search.json", "oracle.json", "trial_0/trial.json")
+    for path in (folder / name for name in names):
+        contents = path.read_bytes()
+        place = contents.index(b": ") + 3
+        for damaged in (
+            contents[: len(contents) // 2],
+            contents[:place]
+            + bytes([contents[place] ^ 4])
+            + contents[place + 1 :],
+            b"[1]",
+            b"",
+        ):
+            path.write_bytes(damaged)
+            line = error_of(capsys, argv)
+            assert str(path) in line and "damaged" in line
+        path.write_bytes(contents)
+    assert search.main(argv) == 0
+
+
 @pytest.fixture
 def never(monkeypatch):
     """Any training is an error."""
@@ -257,7 +279,7 @@ def test_a_search_from_before_a_setting_goes_on(two_seeds, request):
     folder, argv, _ = two_seeds
     path = folder / "search.json"
     settings = json.loads(path.read_text())
-    del settings["config"]["track_target"]
+    del settings["config"]["track_target"], settings["sha256"]
     path.write_text(json.dumps(settings))
     request.getfixturevalue("never")
     assert search.main(argv) == 0
@@ -270,6 +292,7 @@ def test_a_search_of_version_0_1_goes_on(two_seeds, request):
     path = folder / "search.json"
     settings = json.loads(path.read_text())
     settings["config"].update(further)
+    del settings["sha256"]
     path.write_text(json.dumps(settings))
     for path in folder.glob("trial_*/seed*/*.json"):
         values = json.loads(path.read_text())
@@ -474,7 +497,7 @@ def test_full_disk(tiny_folder, tmp_path, capsys, monkeypatch, no_training):
         raise UserError(f"cannot write {path}: the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dmg_tf.studies.search.oracles.write_json", full)
+        patch.setattr("dmg_tf.studies.search.oracles.write_sealed", full)
         assert "the disk is full" in error_of(capsys, argv)
     assert search.main(argv) == 0
     assert len(results_of(tmp_path / "s")["trials"]) == 2
