@@ -26,6 +26,8 @@ def batches(*parts):
 
 
 def fitted(model, *parts, **kwargs):
+    # A step or two: tracing them would take ten times as long.
+    model.run_eagerly = True
     history = model.fit(batches(*parts), verbose=0, shuffle=False, **kwargs)
     return {name: values[0] for name, values in history.history.items()}
 

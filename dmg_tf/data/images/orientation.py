@@ -35,11 +35,17 @@ def upright(image, orientation):
         mirrored = tf.raw_ops.Reverse(tensor=image, dims=axes)
         return tf.cond(
             orientation >= _FIRST_SWAPPED,
-            lambda: tf.transpose(mirrored, [1, 0, 2]),
+            lambda: _transposed(mirrored),
             lambda: mirrored,
         )
 
     return tf.cond(orientation == 1, lambda: image, turned)
+
+
+def _transposed(image):
+    # Of bytes, oneDNN says on most processors that it can't transpose them.
+    wide = tf.transpose(tf.cast(image, tf.int32), [1, 0, 2])
+    return tf.cast(wide, tf.uint8)
 
 
 def jpeg_orientation(contents):
