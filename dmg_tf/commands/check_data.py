@@ -9,8 +9,7 @@ import os
 import sys
 
 from dmg_tf.console.parser import OneLineParser, program
-from dmg_tf.data.check.dataset import check_dataset, readable_as
-from dmg_tf.data.check.text import print_report
+from dmg_tf.data import readable_as
 from dmg_tf.errors import UserError
 
 
@@ -55,6 +54,9 @@ def _count(text: str) -> int:
 @program()
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
+    # A mistyped flag does not wait for what opens images.
+    from dmg_tf.data.check.dataset import check_dataset
+
     report = check_dataset(args.root, args.dataset, args.fast, args.examples)
     _write(report, args.json)
     return 1 if report["errors"] else 0
@@ -65,6 +67,8 @@ def _write(report, as_json: bool) -> None:
         if as_json:
             print(json.dumps(report, indent=2))
         else:
+            from dmg_tf.data.check.text import print_report
+
             print_report(report)
         sys.stdout.flush()
     except BrokenPipeError:

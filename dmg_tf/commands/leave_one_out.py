@@ -16,9 +16,6 @@ from dmg_tf.files import writing
 from dmg_tf.flags import add_config_flags
 from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.devices import check_devices
-from dmg_tf.studies.paper.tables import write_tables
-from dmg_tf.studies.runs import load_runs
-from dmg_tf.studies.sweep.page import write_sweep_page
 from dmg_tf.studies.sweep.plan import plan_runs
 from dmg_tf.studies.sweep.runner import run_all
 from dmg_tf.studies.sweep.variants import (
@@ -101,6 +98,11 @@ def main(argv: list[str] | None = None) -> int:
     with alone_in(folder, "give another --output"):
         failures = run_all(runs, folder, args.jobs)
         if len(failures) < len(runs):
+            # A mistyped flag does not wait for what draws tables and pages.
+            from dmg_tf.studies.paper.tables import write_tables
+            from dmg_tf.studies.runs import load_runs
+            from dmg_tf.studies.sweep.page import write_sweep_page
+
             done, missing = load_runs(folder)
             text, files = write_tables(done, folder, args.with_paper)
             page = write_sweep_page(done, folder, args.with_paper, missing)

@@ -1,10 +1,9 @@
-"""One bar with time left, for all that takes long."""
+"""One bar with time left, for all that takes long.
+
+Rich is imported when something is shown: a mistyped flag does not wait for it.
+"""
 
 import time
-
-import rich.console
-import rich.markup
-import rich.progress
 
 from dmg_tf.console.printable import printable
 
@@ -33,6 +32,9 @@ class Bar:
     """
 
     def __init__(self, title: str, total: int | None, unit: str, done: int = 0):
+        import rich.console
+        import rich.progress
+
         if unit == "bytes":
             amount = (
                 rich.progress.DownloadColumn(),
@@ -113,12 +115,16 @@ def print_error(text: str) -> None:
     """Prints a line on the error stream, at once."""
     if _silent:
         return
+    import rich.console
+
     rich.console.Console(stderr=True, soft_wrap=True).print(
         printable(text), highlight=False, markup=False
     )
 
 
 def _as_text(title: str) -> str:
+    import rich.markup
+
     return rich.markup.escape(printable(title))
 
 

@@ -98,3 +98,8 @@ def _without_folder(dataset: str) -> str:
     if not DATASETS[dataset].built_in:
         raise UserError(f"--dataset {dataset} needs its folder: --data DIR")
     return dataset
+
+
+def readable_as() -> tuple[str, ...]:
+    """Returns the datasets that a folder can be read as, "auto" first."""
+    return ("auto", *(n for n in DATASETS.names() if not DATASETS[n].built_in))

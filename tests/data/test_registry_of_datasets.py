@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from dmg_tf.data import detect_dataset
-from dmg_tf.data.check.dataset import check_dataset, readable_as
+from dmg_tf.data import detect_dataset, readable_as
+from dmg_tf.data.check.dataset import check_dataset
 from dmg_tf.data.check.text import report_text
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
 from dmg_tf.data.domains import domain_names

@@ -24,11 +24,6 @@ from dmg_tf.data.check.problems import Problems
 from dmg_tf.registry import DATASETS
 
 
-def readable_as() -> tuple[str, ...]:
-    """Returns the datasets that a folder can be checked as."""
-    return ("auto", *(n for n in DATASETS.names() if not DATASETS[n].built_in))
-
-
 def check_dataset(
     root: str | pathlib.Path,
     dataset: str = "auto",
