@@ -60,7 +60,7 @@ def write_run(model, folder):
     results = {
         "config": config,
         "class_names": CLASSES,
-        "source_domains": list(DOMAINS),
+        "source_domains": list(model.source_domains),
         "out_of_domain": {"pred_ens": {"d": 0.5, "overall": 0.5}},
         "bad_images": {"/home/me/images/a.png": "unreadable"},
     }

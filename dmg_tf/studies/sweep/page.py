@@ -4,7 +4,9 @@ import pathlib
 import urllib.parse
 from collections.abc import Iterable, Sequence
 
+from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import command
+from dmg_tf.errors import DamagedFile
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
@@ -143,7 +145,10 @@ def _of_targets(runs, targets) -> list[Markup]:
                 wide=True,
             )
         )
-        panels += image_panels(RunFiles.read(chosen.run_dir))
+        try:
+            panels += image_panels(RunFiles.read(chosen.run_dir))
+        except DamagedFile as error:
+            print_error(f"no images of {chosen.run_dir.name}: {error}")
     return panels
 
 
