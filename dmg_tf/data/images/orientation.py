@@ -44,8 +44,10 @@ def upright(image, orientation):
 
 def _transposed(image):
     # Of bytes, oneDNN says on most processors that it can't transpose them.
-    wide = tf.transpose(tf.cast(image, tf.int32), [1, 0, 2])
-    return tf.cast(wide, tf.uint8)
+    height, width = tf.unstack(tf.shape(image)[:2])
+    places = tf.reshape(tf.range(height * width), [height, width])
+    pixels = tf.reshape(image, [height * width, 3])
+    return tf.gather(pixels, tf.transpose(places))
 
 
 def jpeg_orientation(contents):
@@ -150,9 +152,9 @@ def _part(contents, place, length):
 def _bytes(contents, place, count):
     """Returns `count` bytes as int32, zeros behind the end."""
     part = _part(contents, place, count)
-    found = tf.io.decode_raw(part, tf.uint8)
+    found = tf.cast(tf.io.decode_raw(part, tf.uint8), tf.int32)
     found = tf.pad(found, [[0, count - tf.size(found)]])
-    return tf.cast(tf.ensure_shape(found, [count]), tf.int32)
+    return tf.ensure_shape(found, [count])
 
 
 def _number(digits, big_endian):
