@@ -43,11 +43,11 @@ def upright(image, orientation):
 
 
 def _transposed(image):
-    # Of bytes, oneDNN says on most processors that it can't transpose them.
+    # Transposing bytes or ints, oneDNN says on most processors that it can't.
     height, width = tf.unstack(tf.shape(image)[:2])
-    places = tf.reshape(tf.range(height * width), [height, width])
-    pixels = tf.reshape(image, [height * width, 3])
-    return tf.gather(pixels, tf.transpose(places))
+    rows, columns = tf.range(height), tf.range(width)
+    places = columns[:, tf.newaxis] + width * rows
+    return tf.gather(tf.reshape(image, [height * width, 3]), places)
 
 
 def jpeg_orientation(contents):
