@@ -1,5 +1,6 @@
 """From an image file's bytes to the pixels that are needed of it."""
 
+import functools
 import io
 from collections.abc import Callable, Iterable
 
@@ -52,6 +53,21 @@ def decode(contents, size: int | None = None, window=None, pillow: bool = True):
     # Of plain bytes, NumPy would drop the NULs at the end on the way to Pillow.
     contents = tf.convert_to_tensor(contents, tf.string)
 
+    if tf.executing_eagerly():
+        return crop(_decode_whole(contents, size, pillow), window)
+    return crop(_traced(size, pillow)(contents), window)
+
+
+@functools.cache
+def _traced(size, pillow):
+    """Returns `_decode_whole` as a graph, traced once for all streams."""
+    return tf.function(
+        lambda contents: _decode_whole(contents, size, pillow),
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+
+
+def _decode_whole(contents, size, pillow):
     def jpeg():
         image = _decode_jpeg(contents, size)
         return upright(image, jpeg_orientation(contents))
@@ -72,7 +88,7 @@ def decode(contents, size: int | None = None, window=None, pillow: bool = True):
     image = tf.case(
         [(is_jpeg(contents), jpeg), (is_png(contents), png)], default=other
     )
-    return crop(tf.ensure_shape(image, [None, None, 3]), window)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def count_pixels(contents):

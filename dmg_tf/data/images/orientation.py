@@ -15,6 +15,8 @@ _FIRST_SWAPPED = 5
 _TAG, _SHORT, _LONG = 0x0112, 3, 4
 _EXIF_MARK = b"Exif\0\0"
 _APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
+# Traced once for all streams of a process: that takes a second each.
+_once = tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 
 
 def upright(image, orientation):
@@ -50,6 +52,7 @@ def _transposed(image):
     return tf.gather(tf.reshape(image, [height * width, 3]), places)
 
 
+@_once
 def jpeg_orientation(contents):
     """Reads the EXIF orientation of a JPEG.
 
@@ -76,6 +79,7 @@ def jpeg_orientation(contents):
     return _orientation_if(contents, r"Exif\x00\x00", 2, step)
 
 
+@_once
 def png_orientation(contents):
     """Reads the EXIF orientation of a PNG; see `jpeg_orientation`."""
 
