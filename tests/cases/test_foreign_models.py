@@ -82,6 +82,8 @@ def test_writing_is_refused_before_it_happens(tmp_path, saved, capsys):
     hostile = tmp_path / "hostile"
     shutil.copytree(saved, hostile)
     shutil.copy(tmp_path / "model" / "saved_model.pb", hostile)
+    # Who means harm writes the checksums too, or none.
+    (hostile / "checksums.json").unlink()
     image = tmp_path / "image.png"
     image.write_bytes(b"")
     assert predict.main([str(hostile), str(image)]) == 2

@@ -83,7 +83,8 @@ def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
         The images; a folder without images is no domain of it.
     """
     walk = Walk(root)
-    folders = domain_folders(walk, root)
+    # Without any folder it has no images: told as what is wrong with it.
+    folders = domain_folders(walk, root) if _has_folders(root) else {}
     listed = {}
     for domain, folder in folders.items():
         try:
@@ -105,6 +106,13 @@ def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
     inventory = _index(listed, walk.left_out)
     report_same_files(root, inventory, problems, real_homes(root, folders))
     return inventory
+
+
+def _has_folders(root) -> bool:
+    try:
+        return any(path.is_dir() for path in root.iterdir())
+    except OSError:
+        return True  # why it can't be read is told by whoever reads it
 
 
 def _index(listed, left_out) -> Inventory:

@@ -52,10 +52,10 @@ def test_a_term_trains_its_own_part(term):
 
 
 def test_terms_count_when_the_warm_up_is_over():
-    model = make()  # of 60 steps, a sixth
+    model = make()  # of 60 steps, 0.167
     inputs, labels = random_batch(batch=6, size=16)
     weights = []
-    for step in (0, 9, 10, 59):
+    for step in (0, 10, 11, 59):
         model.optimizer.iterations.assign(step)
         terms = model.objective(inputs, labels).terms
         weights.append(
