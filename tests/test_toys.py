@@ -232,5 +232,6 @@ def test_a_run_whose_method_is_gone_is_told(run_dir, tmp_path, capsys):
     config = json.loads((copy / "config.json").read_text())
     config["method"] = "gone"
     (copy / "config.json").write_text(json.dumps(config))
+    (copy / "checksums.json").unlink()
     assert evaluate.main([str(copy)]) == 2
     assert "unknown method 'gone'" in capsys.readouterr().err

@@ -118,8 +118,11 @@ class Learning:
         """
         if x is None:
             return None
-        num_domains = len(self.source_domains)
+        x, num_domains = tf.convert_to_tensor(x), len(self.source_domains)
         shape = tf.shape(x)
+        if x.dtype.is_integer:  # oneDNN says on most processors that it can't
+            columns = num_domains * tf.range(shape[0] // num_domains)
+            return tf.gather(x, tf.range(num_domains)[:, tf.newaxis] + columns)
         rows = tf.reshape(x, tf.concat([[-1, num_domains], shape[1:]], axis=0))
         order = [1, 0, *range(2, len(x.shape) + 1)]
         return tf.transpose(rows, order)
