@@ -68,14 +68,17 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
     if not (run_dir / CONFIG).exists():
         # A run that was killed before its first file was whole is none.
         begun = (*RUN_FILES, FILE_NAME)
-        if all(
-            path.name in (LOCK_NAME, FILE_NAME) or is_leftover(path.name, begun)
+        others = [
+            path.name
             for path in run_dir.iterdir()
-        ):
+            if path.name not in (LOCK_NAME, FILE_NAME)
+            and not is_leftover(path.name, begun)
+        ]
+        if not others:
             return False
         raise UserError(
-            f"--output {run_dir} is not empty and holds no run; give another "
-            "folder"
+            f"--output {run_dir} is not empty and holds no run (it has "
+            f"{min(others)}); give another folder"
         )
     if not resume:
         raise UserError(
