@@ -12,6 +12,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import InUse, UserError
 from dmg_tf.files import (
+    is_leftover,
     making_folder,
     remove_folder,
     remove_leftovers,
@@ -247,14 +248,21 @@ def clean(run_dir: pathlib.Path) -> None:
     for folder in (run_dir / CHECKPOINT, run_dir / NEXT / CHECKPOINT):
         for path in (*folder.glob("*_temp"), *folder.glob("checkpoint.tmp*")):
             remove_folder(path) if path.is_dir() else path.unlink()
-    # Someone may be exporting there.
-    with contextlib.suppress(InUse), writing(run_dir):
-        with alone_beside(run_dir / _EXPORT, "", watch=False):
-            remove_leftovers(run_dir, (_EXPORT,))
+    _clean_export(run_dir)
     own, following = run_dir / FILE_NAME, run_dir / NEXT / FILE_NAME
     if following.exists() and own.exists():
         if own.read_bytes() == following.read_bytes():
             _move_next(run_dir)
+
+
+def _clean_export(run_dir) -> None:
+    # A lock is a file, which processes that look into the folder would see: of
+    # a new run it would say that the folder is not empty.
+    if any(is_leftover(path.name, (_EXPORT,)) for path in run_dir.iterdir()):
+        # Someone may be exporting there.
+        with contextlib.suppress(InUse), writing(run_dir):
+            with alone_beside(run_dir / _EXPORT, "", watch=False):
+                remove_leftovers(run_dir, (_EXPORT,))
 
 
 def _begin_next(run_dir) -> None:

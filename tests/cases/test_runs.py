@@ -401,6 +401,21 @@ def test_data_that_is_removed_is_blamed(place):
 # === What killed runs leave ===
 
 
+def test_a_new_run_s_folder_has_its_lock_alone(original, tmp_path, monkeypatch):
+    """Other machines of the run may be looking whether it is empty."""
+    config = config_of(original / "data", tmp_path / "run", 2)
+    opened, plain = [], os.open
+
+    def recorded(path, *args, **kwargs):
+        opened.append(str(path))
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", recorded)
+    with RunFolder.open(config.resolve("folder"), resume=False):
+        inside = {p for p in opened if p.startswith(config.output)}
+        assert inside == {str(tmp_path / "run" / LOCK_NAME)}
+
+
 def test_killed_before_its_first_file_was_whole(original, tmp_path):
     output = tmp_path / "run"
     output.mkdir()
