@@ -20,7 +20,7 @@ class Options:
     maml_inner_steps: int = setting("inner steps", 1, at_least=1)
     maml_order: str = setting(
         "second: the gradient goes through the inner steps; first: it does "
-        "not, which takes half the time",
+        "not, which is faster",
         "second",
         names=lambda: ("second", "first"),
     )
