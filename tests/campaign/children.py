@@ -12,8 +12,7 @@ import sys
 import time
 import traceback
 
-import numpy as np
-import PIL.Image
+from tests.conftest import write_images
 
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link")
 
@@ -179,18 +178,9 @@ def _watch(kill, watched):
     return changes
 
 
-def make_data(root, domains=("art", "photo", "sketch"), count=6):
+def make_data(root):
     """Writes a small folder of images; a class is a colour. Returns it."""
-    root, rng = pathlib.Path(root), np.random.default_rng(0)
-    for domain in domains:
-        for label, name in enumerate(("cat", "dog")):
-            folder = root / domain / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                image = rng.integers(0, 120, (32, 32, 3), np.uint8)
-                image[..., label] += 90
-                PIL.Image.fromarray(image).save(folder / f"{i}.png")
-    return root
+    return write_images(root, ("art", "photo", "sketch"), ("cat", "dog"), 6, 32)
 
 
 def flags(data, *more):

@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 
 from tests.campaign.children import mains, make_data, run
+from tests.cases.damage import KINDS
 
 FORMATS = {
     "JPEG": ("jpg", {"quality": 90}),
@@ -106,24 +107,23 @@ def _sound_images() -> list[tuple[str, bytes]]:
 
 def damaged(contents: bytes, draw: random.Random) -> bytes:
     """Returns a file's contents with a damage."""
+    return draw.choice((*KINDS, _other_header, _shortened, _huge))(
+        contents, draw
+    )
+
+
+def _other_header(contents, draw):
     data = bytearray(contents)
-    kind = draw.randrange(6)
-    if kind == 0:  # cut short
-        return bytes(data[: draw.randrange(len(data))])
-    if kind == 1:  # bits
-        for _ in range(draw.randint(1, 20)):
-            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-    elif kind == 2:  # the header
-        for _ in range(draw.randint(1, 6)):
-            data[draw.randrange(min(64, len(data)))] = draw.randrange(256)
-    elif kind == 3:  # a piece is missing
-        start = draw.randrange(len(data))
-        del data[start : start + draw.randint(1, 200)]
-    elif kind == 4:  # a piece is another
-        start = draw.randrange(len(data))
-        length = min(draw.randint(1, 64), len(data) - start)
-        data[start : start + length] = draw.randbytes(length)
-    else:  # large numbers
-        start = draw.randrange(min(200, len(data)))
-        data[start : start + 4] = b"\xff\xff\xff\x7f"
+    for _ in range(draw.randint(1, 6)):
+        data[draw.randrange(min(64, len(data)))] = draw.randrange(256)
     return bytes(data)
+
+
+def _shortened(contents, draw):
+    start = draw.randrange(len(contents))
+    return contents[:start] + contents[start + draw.randint(1, 200) :]
+
+
+def _huge(contents, draw):
+    start = draw.randrange(min(200, len(contents)))
+    return contents[:start] + b"\xff\xff\xff\x7f" + contents[start + 4 :]
