@@ -124,11 +124,12 @@ def alone(
         with writing(path):
             _write(file, owner)
         threading.Thread(target=_beat, args=(path, over), daemon=True).start()
+        lock = Lock(path, what, owner)
         try:
-            yield Lock(path, what, owner)
+            yield lock
         finally:
             over.set()
-            if Lock(path, what, owner).held:
+            if lock.held:
                 _remove(path, file)
                 file = None
     finally:

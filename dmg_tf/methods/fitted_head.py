@@ -81,11 +81,6 @@ class FittedHeadModel(DomainModel):
         if self.head is not None:
             self.head.build((None, self.num_features))
 
-    @property
-    def num_features(self) -> int:
-        """Number of features F that the last layer takes."""
-        return self.task_network.stages[-1].kernel.shape[0]
-
     def call(self, inputs, training=False):
         """Returns logits [B, C]: the classifier's in training, else fitted."""
         if training or self.head is None:

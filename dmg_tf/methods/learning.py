@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dmg_tf.errors import UserError
 from dmg_tf.methods.replicas import num_replicas
-from dmg_tf.methods.steps import Step, cross_entropies
+from dmg_tf.methods.steps import Step, cross_entropies, mean_loss
 
 MAIN = "main"
 
@@ -211,10 +211,7 @@ class Learning:
             loss = super().compute_loss(x, y, y_pred, sample_weight)
             # Keras has divided it by their number already.
             return loss * float(num_replicas())
-        each = cross_entropies(y, y_pred)
-        if sample_weight is not None:
-            each *= tf.cast(sample_weight, each.dtype)
-        return tf.reduce_mean(each)
+        return mean_loss(cross_entropies(y, y_pred), sample_weight)
 
     @property
     def metrics(self):

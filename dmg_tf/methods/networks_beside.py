@@ -56,7 +56,6 @@ def load_beside(
         networks: Made by `network_beside`.
         state_dict: {name: array}, as torchvision saves it.
         source: What to call it in errors.
-        keep_classifier: Whether the last layer is loaded too, where the number
         keep_classifier: Whether the file's last layer is loaded too, where the
             number of outputs is the same; False for networks that tell
             something else than classes.

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import linear
-from dmg_tf.methods.steps import cross_entropies
+from dmg_tf.methods.steps import cross_entropies, mean_loss
 
 
 def dense_layers(name: str, fan_in: int, widths, seed: int) -> keras.Sequential:
@@ -27,18 +27,6 @@ def dense_layers(name: str, fan_in: int, widths, seed: int) -> keras.Sequential:
     return network
 
 
-def mean_loss(each, weights=None):
-    """Returns the mean over images, as the cross entropy of classes has it.
-
-    Args:
-        each: float32 [B].
-        weights: float [B], how much each image counts, or None.
-    """
-    if weights is not None:
-        each *= tf.cast(weights, each.dtype)
-    return tf.reduce_mean(each)
-
-
 def domain_loss(domain_ids, logits, weights=None):
     """Returns the mean cross entropy of domains, a float32 scalar.
 
@@ -48,6 +36,12 @@ def domain_loss(domain_ids, logits, weights=None):
         weights: float [B], how much each image counts, or None.
     """
     return mean_loss(cross_entropies(domain_ids, logits), weights)
+
+
+def over_space(features):
+    """Returns the mean over space of a map [B, H, W, K], or [B, K] as it is."""
+    space = list(range(1, len(features.shape) - 1))
+    return tf.reduce_mean(features, space) if space else features
 
 
 def domain_accuracy(domain_ids, logits):

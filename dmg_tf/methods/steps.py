@@ -50,6 +50,19 @@ class Step:
         return loss
 
 
+def mean_loss(each, weights=None):
+    """Returns the mean over images, a scalar.
+
+    Args:
+        each: float [B].
+        weights: float [B], how much each image counts, or None. The sum is
+            divided by the number of images all the same.
+    """
+    if weights is not None:
+        each *= tf.cast(weights, each.dtype)
+    return tf.reduce_mean(each)
+
+
 def cross_entropies(labels, logits):
     """Returns the cross entropy of each image, float32 [B].
 

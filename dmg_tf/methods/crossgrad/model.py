@@ -7,6 +7,7 @@ from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.crossgrad.spec import SPEC
 from dmg_tf.methods.inner_steps import values_of
 from dmg_tf.methods.networks_beside import load_beside, network_beside
+from dmg_tf.methods.replicas import num_replicas
 from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
 from dmg_tf.methods.steps import Step
 
@@ -123,8 +124,7 @@ class CrossGrad(DomainModel):
             size: ε.
         """
         if self.options.crossgrad_gradient == "batch":
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            rows = tf.shape(gradient)[0] * replicas
+            rows = tf.shape(gradient)[0] * num_replicas()
             gradient /= tf.cast(rows, gradient.dtype)
         clip = self.options.crossgrad_clip
         return tf.stop_gradient(size * tf.clip_by_value(gradient, -clip, clip))

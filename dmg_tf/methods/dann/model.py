@@ -9,10 +9,9 @@ from dmg_tf.methods.dann.spec import SPEC
 from dmg_tf.methods.source_classifier import (
     dense_layers,
     domain_accuracy,
-    mean_loss,
     ramp,
 )
-from dmg_tf.methods.steps import Step, cross_entropies
+from dmg_tf.methods.steps import Step, cross_entropies, mean_loss
 
 
 @keras.saving.register_keras_serializable("dmg_tf")

@@ -13,7 +13,11 @@ from dmg_tf.methods.dmg.spec import SPEC
 from dmg_tf.methods.dmg.task_network import TaskNetwork
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.network import stages_named
-from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
+from dmg_tf.methods.source_classifier import (
+    domain_accuracy,
+    domain_loss,
+    over_space,
+)
 from dmg_tf.methods.steps import Outputs, Step
 from dmg_tf.rules import PredictionRule, domain_rules
 
@@ -133,9 +137,8 @@ class DMG(DomainModel):
 
     def _domain_logits(self, features):
         """[B, ...] -> float32 [B, D]: how much it looks like each source."""
-        space = list(range(1, len(features.shape) - 1))
-        pooled = tf.reduce_mean(features, space) if space else features
-        return tf.cast(self.domain_classifier(pooled), tf.float32)
+        told = self.domain_classifier(over_space(features))
+        return tf.cast(told, tf.float32)
 
     def penalties(self):
         """Returns the overlap and, if it is weighted, the L1 norm."""

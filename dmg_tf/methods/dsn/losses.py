@@ -7,7 +7,8 @@ import itertools
 
 import tensorflow as tf
 
-from dmg_tf.methods.source_classifier import mean_loss
+from dmg_tf.methods.replicas import num_replicas
+from dmg_tf.methods.steps import mean_loss
 
 
 def difference(shared, private, domain_ids, form: str = "pairs"):
@@ -103,8 +104,7 @@ def reconstruction(target, rebuilt, form="scale_invariant", weights=None):
         return mean_loss(scale_invariant(target, rebuilt), weights)
     if form == "authors":
         each = pixel_pairs(target, rebuilt)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        images = tf.cast(tf.shape(each)[0] * replicas, each.dtype)
+        images = tf.cast(tf.shape(each)[0] * num_replicas(), each.dtype)
         return images * mean_loss(each, weights)
     loss = mean_loss(squared_error(target, rebuilt), weights)
     return loss + brightness(target, rebuilt) if form == "port" else loss

@@ -19,6 +19,7 @@ from dmg_tf.methods.source_classifier import (
     dense_layers,
     domain_accuracy,
     domain_loss,
+    over_space,
     ramp,
 )
 from dmg_tf.methods.steps import Step
@@ -146,8 +147,7 @@ class DSN(DomainModel):
             domain_ids: int32 [B].
         """
         entry = tf.stop_gradient(entry)
-        space = list(range(1, len(entry.shape) - 1))
-        pooled = tf.reduce_mean(entry, space) if space else entry
+        pooled = over_space(entry)
         each = tf.stack([encode(pooled) for encode in self.private], axis=1)
         return tf.nn.relu(own(each, domain_ids))
 

@@ -7,22 +7,16 @@ import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec, classifier, place_seed
 from dmg_tf.errors import UserError
-from dmg_tf.methods.base import DomainModel
-from dmg_tf.methods.by_domain import (
-    domain_order,
-    flat,
-    groups_of,
-    in_groups,
-    mean_losses,
-)
+from dmg_tf.methods.by_domain import flat, in_groups, mean_losses
 from dmg_tf.methods.epi_fcr.spec import SPEC
+from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.inner_steps import values_of
 from dmg_tf.methods.networks_beside import load_beside, network_beside
 from dmg_tf.methods.steps import Step
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class EpiFCR(DomainModel):
+class EpiFCR(GroupedModel):
     """Trains features and classifier, each beside a partner of another domain.
 
     Li, Zhang, Yang, Liu, Song and Hospedales, "Episodic Training for Domain
@@ -65,7 +59,6 @@ class EpiFCR(DomainModel):
     """
 
     spec = SPEC
-    learns_domains = True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -86,19 +79,17 @@ class EpiFCR(DomainModel):
             network_beside(self, f"domain_{index}")
             for index in range(len(self.source_domains))
         ]
-        last = self.task_network.stages[-1]
-        features = int(last.kernel.shape[0])
         # PyTorch's start for h_r whatever `classifier_init` says: N(0, 0.001)
         # would make its term vanish.
         self.random_classifier = classifier(
             "random_classifier",
-            features,
+            self.num_features,
             NetworkSpec(
                 self.num_classes,
                 seed=place_seed("random_classifier", self.seed),
             ),
         )
-        self.random_classifier.build((None, features))
+        self.random_classifier.build((None, self.num_features))
         self.random_classifier.trainable = False
 
     def load_torchvision(self, state_dict, source: str = "state_dict") -> None:
@@ -117,13 +108,7 @@ class EpiFCR(DomainModel):
     def objective(self, inputs, labels, weights=None):
         """Returns all terms of a step."""
         count = len(self.source_domains)
-        groups = groups_of(
-            inputs["image"],
-            labels,
-            self.domain_ids_of(inputs),
-            count,
-            weights,
-        )
+        groups = self.groups(inputs, labels, weights)
         losses = functools.partial(mean_losses, self)
         logits, hidden, _ = self.forward(
             {"image": flat(groups.images)}, training=True
@@ -168,12 +153,6 @@ class EpiFCR(DomainModel):
                 ),
             },
             rows=flat(groups.rows),
-        )
-
-    def draw_order(self):
-        """Returns an order of the sources, int32 [D]: i, j and the rest."""
-        return domain_order(
-            self.seed, self.optimizer.iterations, len(self.source_domains)
         )
 
     def _episodic(self):

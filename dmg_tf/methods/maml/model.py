@@ -4,15 +4,15 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.methods.base import DomainModel
-from dmg_tf.methods.by_domain import Groups, flat, groups_of, mean_losses
+from dmg_tf.methods.by_domain import Groups, flat, mean_losses
+from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.inner_steps import stepped, values_of
 from dmg_tf.methods.maml.spec import SPEC
 from dmg_tf.methods.steps import Step
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class MAML(DomainModel):
+class MAML(GroupedModel):
     """Trains weights that a gradient step on a source makes better for it.
 
     Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
@@ -37,18 +37,11 @@ class MAML(DomainModel):
     """
 
     spec = SPEC
-    learns_domains = True
 
     def objective(self, inputs, labels, weights=None):
         """Returns the loss after adaptation."""
         logits = self.forward(inputs, training=True).logits
-        domains = groups_of(
-            inputs["image"],
-            labels,
-            self.domain_ids_of(inputs),
-            len(self.source_domains),
-            weights,
-        )
+        domains = self.groups(inputs, labels, weights)
         self._check_size(domains.images.shape[1])
         losses = [
             self._adapted_loss(domains.at(slice(index, index + 1)))

@@ -5,15 +5,13 @@ import tensorflow as tf
 
 from dmg_tf.backbones.blocks import linear
 from dmg_tf.errors import UserError
-from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.by_domain import (
     Groups,
-    domain_order,
     flat,
-    groups_of,
     in_groups,
     mean_losses,
 )
+from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.inner_steps import moved, values_of, with_gradients
 from dmg_tf.methods.masf.losses import global_loss, local_loss
 from dmg_tf.methods.masf.spec import SPEC
@@ -24,7 +22,7 @@ SLOPE = 0.2  # of the metric network's leaky ReLUs
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class MASF(DomainModel):
+class MASF(GroupedModel):
     """Asks, after a step on some sources, for classes as another has them.
 
     Dou, Castro, Kamnitsas and Glocker, "Domain Generalization via
@@ -64,7 +62,6 @@ class MASF(DomainModel):
     """
 
     spec = SPEC
-    learns_domains = True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -84,7 +81,7 @@ class MASF(DomainModel):
         """Makes all variables, whatever the shape given."""
         super().build(input_shape)
         self.metric_layers = []
-        width = int(self.task_network.stages[-1].kernel.shape[0])
+        width = self.num_features
         for index, units in enumerate(self.options.masf_metric_units):
             layer = linear(f"metric.{index}", width, units, self.seed)
             layer.build((None, width))
@@ -108,14 +105,8 @@ class MASF(DomainModel):
 
     def objective(self, inputs, labels, weights=None):
         """Returns the task's loss and those behind the inner step."""
-        groups = groups_of(
-            inputs["image"],
-            labels,
-            self.domain_ids_of(inputs),
-            len(self.source_domains),
-            weights,
-            self.draw_order(),
-        )
+        # The last of the drawn order is held out.
+        groups = self.groups(inputs, labels, weights, self.draw_order())
         trained = groups.at(slice(-1))
         task, logits, gradients = self.task_gradients(trained)
         values = values_of(self.network_weights())
@@ -135,12 +126,6 @@ class MASF(DomainModel):
                 "local": (options.masf_local, losses[1]),
             },
             rows=flat(trained.rows),
-        )
-
-    def draw_order(self):
-        """Returns an order of the sources, int32 [D]; the last is held out."""
-        return domain_order(
-            self.seed, self.optimizer.iterations, len(self.source_domains)
         )
 
     def task_gradients(self, groups: Groups):

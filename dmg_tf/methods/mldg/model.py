@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.methods.base import DomainModel
-from dmg_tf.methods.by_domain import domain_order, flat, groups_of, mean_losses
+from dmg_tf.methods.by_domain import flat, mean_losses
+from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.inner_steps import moved, values_of
 from dmg_tf.methods.mldg.spec import SPEC
 from dmg_tf.methods.replicas import mean_over_replicas
@@ -36,7 +36,7 @@ class Episode(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
-class MLDG(DomainModel):
+class MLDG(GroupedModel):
     """Trains on some sources such that a step on them lowers the others' loss.
 
     Li, Yang, Song and Hospedales, "Learning to Generalize: Meta-Learning for
@@ -71,7 +71,6 @@ class MLDG(DomainModel):
     """
 
     spec = SPEC
-    learns_domains = True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -95,14 +94,8 @@ class MLDG(DomainModel):
     def objective(self, inputs, labels, weights=None):
         """Returns F and G of a batch."""
         total = len(self.source_domains)
-        groups = groups_of(
-            inputs["image"],
-            labels,
-            self.domain_ids_of(inputs),
-            total,
-            weights,
-            self.draw_order(),
-        )
+        # The last of the drawn order are held out.
+        groups = self.groups(inputs, labels, weights, self.draw_order())
         share = 1 / total if self.domainbed else 1.0
         seen = [
             self._episode(groups.at(train), groups.at(held_out), index == 0)
@@ -120,12 +113,6 @@ class MLDG(DomainModel):
                 ),
             },
             rows=tf.concat([episode.rows for episode in seen], axis=0),
-        )
-
-    def draw_order(self):
-        """Returns an order of the sources, int32 [D]; the last are held out."""
-        return domain_order(
-            self.seed, self.optimizer.iterations, len(self.source_domains)
         )
 
     @property
