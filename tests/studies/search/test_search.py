@@ -17,6 +17,7 @@ import pytest
 from tensorflow.python.framework.ops import gradient_registry
 
 from dmg_tf.commands import search, train
+from dmg_tf.data.images import decoding
 from dmg_tf.errors import UserError
 from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.search import trials
@@ -53,6 +54,8 @@ def error_of(capsys, argv):
 
 def kept_in_memory():
     """What TensorFlow and Keras hold on to: graphs by name, and models."""
+    # One a process and size of image, on purpose.
+    decoding._traced.cache_clear()
     gc.collect()
     objects = gc.get_objects()
     graphs = [o.name for o in objects if type(o).__name__ == "FuncGraph"]
