@@ -14,8 +14,8 @@ import unicodedata
 import pytest
 
 from dmg_tf.commands import check_data, evaluate, search, train
-from dmg_tf.data.check.dataset import check_dataset
 from dmg_tf.data import detect_dataset, why_dataset
+from dmg_tf.data.check.dataset import check_dataset
 from dmg_tf.data.datasets import domainnet, folder, pacs
 from dmg_tf.data.domains import domain_names
 from dmg_tf.data.examples import Examples, check_domain_data
