@@ -219,14 +219,12 @@ class RunConfig:
     sharpness_radius: float | None = setting(
         "how far nearby is, in norm of all weights",
         above=0,
-        symbol="ρ",
         axis="--sharpness-radii",
         group="training",
     )
     sharpness_alpha: float | None = setting(
         "sagm: how much of the gradient is taken off",
         at_least=0,
-        symbol="α",
         group="training",
     )
     average: str | None = setting(

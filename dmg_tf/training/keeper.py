@@ -10,10 +10,10 @@ from dmg_tf.runs.folder import HISTORY, MODEL
 from dmg_tf.runs.history import history_csv, read_history
 from dmg_tf.training.callbacks import Timer
 from dmg_tf.training.checkpoint import Checkpoint
-from dmg_tf.training.pictures import first_pictures
 from dmg_tf.training.selection import Selection
 from dmg_tf.training.setup import Setup
-from dmg_tf.training.summaries import Summaries
+from dmg_tf.training.tensorboard.pictures import first_pictures
+from dmg_tf.training.tensorboard.summaries import Summaries
 
 
 class EpochKeeper(keras.callbacks.Callback):

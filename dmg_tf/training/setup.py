@@ -15,10 +15,10 @@ from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.learning import MAIN
 from dmg_tf.methods.sharpness import Sharpness
+from dmg_tf.methods.smoothed_labels import CrossEntropy
 from dmg_tf.runs.writing import RunFolder
 from dmg_tf.training.averages.weights import Average, make_average
 from dmg_tf.training.length import Length
-from dmg_tf.training.losses import CrossEntropy
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.schedules import EpochSchedule
 

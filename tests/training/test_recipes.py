@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.methods.build import build_model
+from dmg_tf.methods.smoothed_labels import CrossEntropy
 from dmg_tf.registry import BACKBONES
-from dmg_tf.training.losses import CrossEntropy
 from dmg_tf.training.setup import balanced
 from tests.golden.checks.files import Recorder
 from tests.stubs import NORMED

@@ -64,16 +64,16 @@ def test_values_take_their_places():
 def test_axes_keep_their_flags_and_order():
     """A seed draws values in this order."""
     assert [axis.flag for axis in axes_of("dmg").values()] == [
-        *("--siou-weights", "--sparsity-weights", "--learning-rates"),
-        *("--mask-learning-rates", "--weight-decays"),
-        *("--mask-sites-choices", "--batch-sizes"),
+        *("--siou-weights", "--sparsity-weights", "--label-smoothings"),
+        *("--learning-rates", "--mask-learning-rates", "--sharpness-radii"),
+        *("--weight-decays", "--mask-sites-choices", "--batch-sizes"),
     ]
     flags = [axis.flag for axis in axes_of("metareg").values()]
     assert "--meta-learning-rates" in flags and "--siou-weights" not in flags
 
 
 def test_a_method_without_values_of_its_own():
-    with pytest.raises(UserError, match="give some by --learning-rates, "):
+    with pytest.raises(UserError, match="give some by --label-smoothings, "):
         space_of(method="aggregate")
     space = space_of("--learning-rates", "1e-3", method="aggregate")
     assert space == {"learning_rate": (1e-3,)}

@@ -6,7 +6,7 @@ import pytest
 from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.streams.evaluation import ImageSpec
 from dmg_tf.data.streams.training import TrainingStream
-from dmg_tf.training.pictures import first_pictures
+from dmg_tf.training.tensorboard.pictures import first_pictures
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
