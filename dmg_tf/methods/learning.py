@@ -30,7 +30,14 @@ class Learning:
 
     def tracked(self) -> tuple[str, ...]:
         """Returns the names of the training metrics, in order."""
-        further = tuple(self.spec.metrics)
+        further = (
+            *self.spec.metrics,
+            *(
+                f"{name}_{domain}"
+                for name in self.spec.metrics_by_domain
+                for domain in self.source_domains
+            ),
+        )
         return (
             ("loss", "accuracy", "cross_entropy", *further)
             if further
@@ -165,15 +172,28 @@ class Learning:
         object.__setattr__(self, "_further", dict(further))
 
     @property
+    def restarts_at(self) -> int | None:
+        """The step before which optimisers forget all gradients, or None."""
+        return None
+
+    @property
     def progress(self):
         """The share of the run's steps that were taken: float32 in [0, 1]."""
+        done = tf.cast(self.optimizer.iterations, tf.float32)
+        return tf.minimum(done / float(self.steps_of_run()), 1.0)
+
+    def steps_of_run(self) -> int:
+        """Returns the number of steps of the whole run.
+
+        Raises:
+            UserError: If nobody has set `total_steps`.
+        """
         if self.total_steps is None:
             raise UserError(
                 f"{self.spec.title} asks how far the run is: set "
                 "model.total_steps to the number of its steps before fit"
             )
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        return tf.minimum(done / float(self.total_steps), 1.0)
+        return self.total_steps
 
     def unpack(self, data):
         """Returns (inputs as a dict, labels, weights or None) of a batch.

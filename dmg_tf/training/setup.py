@@ -77,6 +77,7 @@ def _compile(model, config: RunConfig, schedule: EpochSchedule) -> None:
                 model.rate_of(variable, config.learning_rate)
                 for variable in model.trained_by(name)
             ],
+            restart_at=model.restarts_at,
         )
 
     model.compile(optimizer=optimizer(MAIN), jit_compile=config.jit)
