@@ -50,6 +50,7 @@ from tests.helpers import random_batch
         ("tf_cnn", None, {*KNOWN, "per_domain"}),
         ("d_mtae", None, set()),
         ("dica", None, set()),
+        ("coral", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
         ("crossgrad", None, set()),

@@ -45,6 +45,7 @@ KINDS = {
     "tf_cnn": "domain",
     "d_mtae": None,
     "dica": None,
+    "coral": None,
     "dann": None,
     "crossgrad": None,
     "dsn": None,
