@@ -51,6 +51,7 @@ from tests.helpers import random_batch
         ("d_mtae", None, set()),
         ("dica", None, set()),
         ("coral", None, set()),
+        ("irm", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
         ("crossgrad", None, set()),

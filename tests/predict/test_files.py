@@ -46,6 +46,7 @@ KINDS = {
     "d_mtae": None,
     "dica": None,
     "coral": None,
+    "irm": None,
     "dann": None,
     "crossgrad": None,
     "dsn": None,
