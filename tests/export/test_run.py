@@ -52,6 +52,7 @@ from tests.helpers import random_batch
         ("dica", None, set()),
         ("coral", None, set()),
         ("irm", None, set()),
+        ("vrex", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
         ("crossgrad", None, set()),

@@ -47,6 +47,7 @@ KINDS = {
     "dica": None,
     "coral": None,
     "irm": None,
+    "vrex": None,
     "dann": None,
     "crossgrad": None,
     "dsn": None,
