@@ -53,6 +53,7 @@ from tests.helpers import random_batch
         ("coral", None, set()),
         ("irm", None, set()),
         ("vrex", None, set()),
+        ("group_dro", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
         ("crossgrad", None, set()),

@@ -48,6 +48,7 @@ KINDS = {
     "coral": None,
     "irm": None,
     "vrex": None,
+    "group_dro": None,
     "dann": None,
     "crossgrad": None,
     "dsn": None,
