@@ -54,6 +54,7 @@ from tests.helpers import random_batch
         ("irm", None, set()),
         ("vrex", None, set()),
         ("group_dro", None, set()),
+        ("mixup", None, set()),
         ("multi_headed", None, {*KNOWN, "per_head"}),
         ("dann", None, set()),
         ("crossgrad", None, set()),

@@ -49,6 +49,7 @@ KINDS = {
     "irm": None,
     "vrex": None,
     "group_dro": None,
+    "mixup": None,
     "dann": None,
     "crossgrad": None,
     "dsn": None,
