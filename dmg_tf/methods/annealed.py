@@ -1,4 +1,4 @@
-"""Methods whose penalty gets its weight when a part of the run is over."""
+"""Methods whose penalty gets its weight after a number of steps."""
 
 import tensorflow as tf
 
@@ -12,24 +12,30 @@ class AnnealedModel(RiskModel):
     small gradients would let the first large ones take far too long steps.
     """
 
-    def annealing(self) -> tuple[float, float]:
-        """Returns the penalty's weight, and the share of the run before it."""
+    def annealing(self) -> tuple[float, int]:
+        """Returns the penalty's weight, and the steps before it has it."""
         raise NotImplementedError
-
-    @property
-    def anneal_steps(self) -> int:
-        """The number of steps before the penalty has its weight."""
-        _, share = self.annealing()
-        return round(share * self.steps_of_run()) if share else 0
 
     @property
     def restarts_at(self):
         """The first step with the penalty's weight, or None."""
-        return self.anneal_steps or None
+        _, steps = self.annealing()
+        return steps or None
 
     @property
     def penalty_weight(self):
         """The penalty's weight in the next step, a float32 scalar."""
-        weight, _ = self.annealing()
-        over = self.optimizer.iterations.value >= self.anneal_steps
+        weight, steps = self.annealing()
+        over = self.optimizer.iterations.value >= steps
         return tf.where(over, tf.constant(weight, tf.float32), 1.0)
+
+    def describe(self):
+        """Says if the run is too short for the penalty's weight."""
+        weight, steps = self.annealing()
+        total = self.total_steps
+        if total is None or steps < total or weight == 1:
+            return ()
+        return (
+            f"the penalty's weight stays 1: it is {weight:g} after {steps} "
+            f"steps, and the run has {total}",
+        )

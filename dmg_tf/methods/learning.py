@@ -179,21 +179,13 @@ class Learning:
     @property
     def progress(self):
         """The share of the run's steps that were taken: float32 in [0, 1]."""
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        return tf.minimum(done / float(self.steps_of_run()), 1.0)
-
-    def steps_of_run(self) -> int:
-        """Returns the number of steps of the whole run.
-
-        Raises:
-            UserError: If nobody has set `total_steps`.
-        """
         if self.total_steps is None:
             raise UserError(
                 f"{self.spec.title} asks how far the run is: set "
                 "model.total_steps to the number of its steps before fit"
             )
-        return self.total_steps
+        done = tf.cast(self.optimizer.iterations, tf.float32)
+        return tf.minimum(done / float(self.total_steps), 1.0)
 
     def unpack(self, data):
         """Returns (inputs as a dict, labels, weights or None) of a batch.

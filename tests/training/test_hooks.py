@@ -331,7 +331,11 @@ def test_a_schedule_and_an_adversary_go_on_exactly(
     "method,options,precision",
     [
         # The weight comes, and the moments go, with the third of eight steps.
-        ("vrex", {"vrex_weight": 100.0, "vrex_anneal": 0.25}, "mixed_float16"),
+        (
+            "vrex",
+            {"vrex_weight": 100.0, "vrex_anneal_steps": 2},
+            "mixed_float16",
+        ),
         ("group_dro", {"group_dro_step": 1.0}, "float32"),
     ],
 )

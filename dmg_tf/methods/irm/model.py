@@ -22,9 +22,9 @@ class IRM(AnnealedModel):
         mean_d [L_d(1) + λ P_d],    P_d = L_d'(1) on even images times L_d'(1)
                                           on odd ones
 
-    with λ = 1 at first (`irm_anneal`), as in DomainBed; then the optimiser
-    begins anew. The product is an unbiased estimate of the square of the
-    expected derivative, and can be negative. Which images are even is their
+    with λ = 1 at first (`irm_anneal_steps`), as in DomainBed; then the
+    optimiser begins anew. The product is an unbiased estimate of the square of
+    the expected derivative, and can be negative. Which images are even is their
     order in the batch, which is random. The derivative is one of the logits
     alone, so that a step costs no more than the cross entropy's.
 
@@ -52,8 +52,8 @@ class IRM(AnnealedModel):
         return None if self.by_authors else super().restarts_at
 
     def annealing(self):
-        """Returns λ, and the share of the run before it."""
-        return self.options.irm_weight, self.options.irm_anneal
+        """Returns λ, and the steps before it."""
+        return self.options.irm_weight, self.options.irm_anneal_steps
 
     def objective(self, inputs, labels, weights=None):
         """Returns the mean of the sources' losses, and of their penalties."""

@@ -17,14 +17,13 @@ class Options:
         symbol="λ",
         search=LogRange(1e-1, 1e3),
     )
-    # A share, as runs are of any length: DomainBed's 500 of 5,000 steps.
-    irm_anneal: float = setting(
-        "share of the run before the penalty's weight is λ: it is 1 until "
-        "then, when the optimiser begins anew",
-        0.1,
+    # Steps, not a share: it takes these to learn anything, in short runs too.
+    irm_anneal_steps: int = setting(
+        "steps before the penalty's weight is λ; it is 1 until then, when the "
+        "optimiser begins anew",
+        500,
         at_least=0,
-        at_most=1,
-        axis="--irm-anneals",
+        axis="--irm-anneal-steps-choices",
     )
     irm_variant: str = setting(
         "domainbed: the product of the derivatives on two halves of a domain's "
@@ -42,7 +41,6 @@ SPEC = MethodSpec(
     options=Options,
     paper="Arjovsky, Bottou, Gulrajani and Lopez-Paz, 2019",
     batches=Batches.BY_DOMAIN,
-    uses_length=True,
     metrics={"penalty": "penalty"},
     metrics_by_domain={"risk": "loss"},
 )

@@ -8,6 +8,9 @@ from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.mixup.spec import SPEC
 from dmg_tf.methods.steps import Step
 
+# All of them are refused once in 10^15 draws.
+CANDIDATES = 12
+
 
 @keras.saving.register_keras_serializable("dmg_tf")
 class Mixup(GroupedModel):
@@ -87,10 +90,38 @@ def beta_shares(seed: int, step, alpha: float, count: int):
     """
     key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
     keys = tf.random.split(key, 2)
-    gammas = tf.random.stateless_gamma([2, count], keys[0], alpha + 1.0)
-    uniform = 1.0 - tf.random.stateless_uniform([2, count], keys[1])  # no 0
-    logs = tf.math.log(gammas) + tf.math.log(uniform) / alpha
+    logs = log_gammas(keys[0], [2, count], alpha + 1.0)
+    logs += _log_uniform(keys[1], [2, count]) / alpha
     return tf.sigmoid(logs[0] - logs[1])
+
+
+def log_gammas(key, shape, a: float):
+    """Draws logarithms of Gamma(a), float32 of a shape.
+
+    Marsaglia and Tsang, ACM TOMS 2000: of some candidates, each of which is
+    accepted with a probability of 0.95 or more, the first one that is. (XLA,
+    which `--jit` asks for, has no such draw.)
+
+    Args:
+        key: int64 [2], what the draws are a function of.
+        shape: What to return.
+        a: At least 1.
+    """
+    d = a - 1.0 / 3.0
+    keys = tf.random.split(key, 2)
+    x = tf.random.stateless_normal([CANDIDATES, *shape], keys[0])
+    cube = tf.pow(1.0 + x / (9.0 * d) ** 0.5, 3)
+    log_v = tf.math.log(tf.maximum(cube, 1e-30))
+    limit = 0.5 * tf.square(x) + d * (1.0 - cube + log_v)
+    accepted = (cube > 0) & (_log_uniform(keys[1], x.shape) < limit)
+    first = tf.argmax(tf.cast(accepted, tf.int32), axis=0)  # of equal ones
+    chosen = tf.one_hot(first, CANDIDATES, axis=0)
+    return tf.math.log(d) + tf.reduce_sum(chosen * log_v, axis=0)
+
+
+def _log_uniform(key, shape):
+    """Draws logarithms of uniform numbers that are never 0."""
+    return tf.math.log(1.0 - tf.random.stateless_uniform(shape, key))
 
 
 def _mix(first, second, shares):

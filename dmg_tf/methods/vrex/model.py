@@ -19,8 +19,8 @@ class VREx(AnnealedModel):
 
         R̄ + β mean_d (L_d - R̄)²
 
-    with β = 1 at first (`vrex_anneal`), as in DomainBed; then the optimiser
-    begins anew.
+    with β = 1 at first (`vrex_anneal_steps`), as in DomainBed; then the
+    optimiser begins anew.
 
     Differs: the mean of losses, as in DomainBed; the authors sum them. Their
     code for PACS passes one source twice and another not at all to the
@@ -41,8 +41,8 @@ class VREx(AnnealedModel):
         self.ask_for_two_sources("makes the losses of source domains alike")
 
     def annealing(self):
-        """Returns β, and the share of the run before it."""
-        return self.options.vrex_weight, self.options.vrex_anneal
+        """Returns β, and the steps before it."""
+        return self.options.vrex_weight, self.options.vrex_anneal_steps
 
     def objective(self, inputs, labels, weights=None):
         """Returns mean and variance of the sources' losses."""

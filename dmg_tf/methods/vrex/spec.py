@@ -17,14 +17,13 @@ class Options:
         symbol="β",
         search=LogRange(1e-1, 1e3),
     )
-    # A share, as runs are of any length: DomainBed's 500 of 5,000 steps.
-    vrex_anneal: float = setting(
-        "share of the run before the weight is β: it is 1 until then, when the "
-        "optimiser begins anew",
-        0.1,
+    # Steps, not a share: it takes these to learn anything, in short runs too.
+    vrex_anneal_steps: int = setting(
+        "steps before the weight is β; it is 1 until then, when the optimiser "
+        "begins anew",
+        500,
         at_least=0,
-        at_most=1,
-        axis="--vrex-anneals",
+        axis="--vrex-anneal-steps-choices",
     )
 
 
@@ -35,7 +34,6 @@ SPEC = MethodSpec(
     options=Options,
     paper="Krueger et al., ICML 2021",
     batches=Batches.BY_DOMAIN,
-    uses_length=True,
     metrics={"variance": "variance of losses"},
     metrics_by_domain={"risk": "loss"},
 )

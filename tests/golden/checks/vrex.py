@@ -6,11 +6,12 @@ from tests.golden.checks.files import entries_of, gradients, of_each_source
 def vrex(reference):
     """Compares a step of each."""
     found = {}
-    for prefix, anneal in (("", 0.0), ("warmup/", 1.0)):
+    for prefix, steps in (("", 0), ("warmup/", 1)):
         model = reference.model(
-            "vrex", vrex_weight=reference.meta["weight"], vrex_anneal=anneal
+            "vrex",
+            vrex_weight=reference.meta["weight"],
+            vrex_anneal_steps=steps,
         )
-        model.total_steps = 10
         logs = model.train_step(reference.batch(by_domain=True))
         found[f"{prefix}loss/total"] = logs["loss"]
         found |= gradients(model, entries_of(model), f"{prefix}grad/")

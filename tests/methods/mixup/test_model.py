@@ -26,6 +26,11 @@ def test_shares_have_the_distribution(alpha):
     # Four standard errors of the mean; the fourth moment is at most 1/16.
     assert abs(shares.mean() - 0.5) < 4 * np.sqrt(variance / 20_000)
     assert abs(shares.var() - variance) < 4 * np.sqrt(1 / 16 / 20_000)
+    drawn = np.random.default_rng(0).beta(alpha, alpha, 20_000)
+    for quantile in (0.05, 0.3):
+        below = [(x < quantile).mean() for x in (shares, drawn)]
+        # Four standard errors of a difference of two shares of at most 1/2.
+        assert abs(below[0] - below[1]) < 4 * np.sqrt(2 / 4 / 20_000)
 
 
 def test_shares_are_a_function_of_seed_and_step():
