@@ -327,26 +327,17 @@ def test_a_schedule_and_an_adversary_go_on_exactly(
     assert 0 < strengths[0] < strengths[1] < strengths[2] < 1
 
 
-@pytest.mark.parametrize(
-    "method,options,precision",
-    [
-        # The weight comes, and the moments go, with the third of eight steps.
-        (
-            "vrex",
-            {"vrex_weight": 100.0, "vrex_anneal_steps": 2},
-            "mixed_float16",
-        ),
-        ("group_dro", {"group_dro_step": 1.0}, "float32"),
-    ],
-)
-def test_restarts_and_weights_of_domains_go_on_exactly(
-    config, tmp_path, method, options, precision
-):
+def test_a_restarted_optimizer_goes_on_exactly(config, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    changes = {"options": options, "precision": precision, "epochs": 2}
-    run_training(config(method, whole, **changes))
+    changes = {
+        # The weight comes, and moments go, behind the second of eight steps.
+        "options": {"vrex_weight": 100.0, "vrex_anneal_steps": 2},
+        "precision": "mixed_float16",
+        "epochs": 2,
+    }
+    run_training(config("vrex", whole, **changes))
     with pytest.raises(Killed):
-        run_training(config(method, broken, **changes), callbacks=[Kill(1)])
-    run_training(config(method, broken, **changes), resume=True)
+        run_training(config("vrex", broken, **changes), callbacks=[Kill(1)])
+    run_training(config("vrex", broken, **changes), resume=True)
     assert_same(last_weights(broken), last_weights(whole))
     assert without_clocks(broken) == without_clocks(whole)
