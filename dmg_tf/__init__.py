@@ -34,6 +34,7 @@ _PLACES = {
 # All that a saved model can hold.
 _SAVED = (
     "dmg_tf.methods.build",
+    "dmg_tf.training.losses",
     "dmg_tf.training.optimizers",
     "dmg_tf.training.schedules",
 )

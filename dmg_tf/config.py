@@ -22,10 +22,31 @@ from dmg_tf.files import name_part
 from dmg_tf.folders.checksums import read_json
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
-from dmg_tf.settings import names_of, setting
+from dmg_tf.settings import flag_of, names_of, setting
 
-# What neither a method nor a dataset's preset says.
-DEFAULTS = {"optimizer": "adam", "sampling": "pooled"}
+# What neither a recipe, a method nor a dataset's preset says.
+DEFAULTS = {
+    "optimizer": "adam",
+    "sampling": "pooled",
+    "average": "none",
+    "sharpness": "none",
+}
+# Bundles of general settings, below flags and above all else.
+RECIPES: Mapping[str, Mapping[str, Any]] = {"paper": {}, "strong": {}}
+# {(setting, word): what that word alone asks for, and its default}.
+PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("average", "ema"): {"ema_decay": 0.999},
+    ("average", "swad"): {
+        "swad_converge": 3,
+        "swad_patience": 6,
+        "swad_tolerance": 0.3,
+    },
+    ("sharpness", "sam"): {"sharpness_radius": 0.05},
+    ("sharpness", "sagm"): {
+        "sharpness_radius": 0.05,
+        "sharpness_alpha": 1e-3,
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +138,13 @@ class RunConfig:
         check=parse_address,
         group="images",
     )
+    recipe: str = setting(
+        "a bundle of the settings below, see docs/recipes.md: paper (none of "
+        "them changed) or strong",
+        "paper",
+        names=lambda: tuple(RECIPES),
+        group="training",
+    )
     epochs: int | None = setting(
         "passes over the source images", at_least=0, group="training"
     )
@@ -127,8 +155,8 @@ class RunConfig:
         group="training",
     )
     optimizer: str | None = setting(
-        "adam (paper) or sgd with momentum 0.9",
-        names=lambda: ("adam", "sgd"),
+        "adam (paper), adamw (decoupled weight decay) or sgd with momentum 0.9",
+        names=lambda: ("adam", "adamw", "sgd"),
         group="training",
     )
     learning_rate: float | None = setting(
@@ -138,14 +166,103 @@ class RunConfig:
         group="training",
     )
     weight_decay: float | None = setting(
-        "added to the gradient of every parameter, times the parameter",
+        "added to the gradient of every parameter, times the parameter; of "
+        "adamw the share that it shrinks by, times the rate",
         at_least=0,
         axis="--weight-decays",
         group="training",
     )
     schedule: str | None = setting(
-        "decay by epoch: exponential (x 0.99), inverse (DomainNet's), constant",
-        names=lambda: ("exponential", "inverse", "constant"),
+        "decay by epoch: exponential (x 0.99), inverse (DomainNet's), "
+        "constant; or cosine, step by step, to 0 at the end",
+        names=lambda: ("exponential", "inverse", "constant", "cosine"),
+        group="training",
+    )
+    warmup: float | None = setting(
+        "epochs in which the rate grows to the first one",
+        at_least=0,
+        metavar="EPOCHS",
+        group="training",
+    )
+    gradient_clip: float | None = setting(
+        "the greatest norm of a step's gradient (default: any)",
+        above=0,
+        metavar="NORM",
+        group="training",
+    )
+    freeze_batch_norm: bool = setting(
+        "keep batch normalisation's running statistics as the weights' file "
+        "has them, and use them in training too",
+        False,
+        group="training",
+    )
+    label_smoothing: float | None = setting(
+        "share of each label that is spread over all classes",
+        at_least=0,
+        at_most=0.99,
+        axis="--label-smoothings",
+        group="training",
+    )
+    class_weights: str = setting(
+        "how much an image counts: none (all alike) or balanced (all classes "
+        "alike)",
+        "none",
+        names=lambda: ("none", "balanced"),
+        group="training",
+    )
+    sharpness: str | None = setting(
+        "take the gradient where the loss is worst nearby: sam, or sagm (its "
+        "mean with the gradient here); a step costs two",
+        names=lambda: ("none", "sam", "sagm"),
+        group="training",
+    )
+    sharpness_radius: float | None = setting(
+        "how far nearby is, in norm of all weights",
+        above=0,
+        symbol="ρ",
+        axis="--sharpness-radii",
+        group="training",
+    )
+    sharpness_alpha: float | None = setting(
+        "sagm: how much of the gradient is taken off",
+        at_least=0,
+        symbol="α",
+        group="training",
+    )
+    average: str | None = setting(
+        "average the weights: ema (moving, scored in their place) or swad (of "
+        "all steps in the valley of the validation loss)",
+        names=lambda: ("none", "swad", "ema"),
+        group="training",
+    )
+    ema_decay: float | None = setting(
+        "ema: share of the average that a step keeps",
+        above=0,
+        at_most=0.999999,
+        group="training",
+    )
+    swad_converge: int | None = setting(
+        "swad: validations of which the first must be the lowest to start",
+        at_least=1,
+        metavar="N",
+        group="training",
+    )
+    swad_patience: int | None = setting(
+        "swad: validations in a row above the threshold to end",
+        at_least=1,
+        metavar="N",
+        group="training",
+    )
+    swad_tolerance: float | None = setting(
+        "swad: how much the threshold is above the loss at the start",
+        at_least=0,
+        metavar="SHARE",
+        group="training",
+    )
+    patience: int | None = setting(
+        "end the run after so many validations without a better one",
+        at_least=1,
+        metavar="N",
         group="training",
     )
     sampling: str | None = setting(
@@ -244,7 +361,13 @@ class RunConfig:
             filled["target"] = nfc(self.target)
         if self.sources is not None:
             filled["sources"] = tuple(map(nfc, self.sources))
-        preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
+        recipe = RECIPES.get(self.recipe, {})
+        preset = {
+            **DEFAULTS,
+            **DATASETS[dataset].presets,
+            **method.defaults,
+            **recipe,
+        }
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
@@ -259,6 +382,14 @@ class RunConfig:
                 f"-{self.backbone}-seed{self.seed}"
             )
         config = dataclasses.replace(self, **filled)
+        parts = {
+            name: value
+            for (setting_, word), defaults in PARTS.items()
+            if getattr(config, setting_) == word
+            for name, value in defaults.items()
+            if getattr(config, name) is None
+        }
+        config = dataclasses.replace(config, **parts)
         config.check()
         return config
 
@@ -281,12 +412,39 @@ class RunConfig:
                 f"{self.method} learns from equal shares of the domains in "
                 "every batch; leave --sampling pooled out"
             )
+        if self.average == "swad" and self.epochs == 0:
+            raise UserError(
+                "--average swad needs steps to average: give --epochs 1 or more"
+            )
+        self._check_parts()
         if self.data_service is not None and self.cache == "memory":
             raise UserError(
                 "--cache memory keeps images in this process, where the "
                 "workers of --data-service can't see them; use --cache disk "
                 "in a folder that all of them share, or --cache none"
             )
+
+    def _check_parts(self) -> None:
+        """Raises UserError for a setting of what is not chosen."""
+        owners: dict[str, dict[str, list[str]]] = {}
+        for (name, word), defaults in PARTS.items():
+            for part in defaults:
+                owners.setdefault(part, {}).setdefault(name, []).append(word)
+        for part, owner in owners.items():
+            ((name, words),) = owner.items()
+            chosen = getattr(self, name)
+            if None not in (getattr(self, part), chosen) and (
+                chosen not in words
+            ):
+                raise UserError(
+                    f"{flag_of(part)} is for {flag_of(name)} "
+                    f"{' or '.join(words)}, got {flag_of(name)} {chosen}"
+                )
+
+    @property
+    def uses_length(self) -> bool:
+        """Whether a step depends on the length of the run."""
+        return METHODS[self.method].uses_length or self.schedule == "cosine"
 
     @property
     def by_domain(self) -> bool:

@@ -58,7 +58,7 @@ def search_from_args(args) -> Search:
     check_tuner(args)
     config = config_from_args(args)
     check_domains(config)
-    check_length(args.tuner, config.method)
+    check_length(args.tuner, config)
     check_devices(config.strategy)
     dataset = detect_dataset(config.dataset, config.data)
     space = space_from_args(args, config)

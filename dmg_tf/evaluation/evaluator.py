@@ -9,6 +9,7 @@ from dmg_tf.runs.predictions import Predictions
 
 # Beside a rule's name: what its class gets of one.
 _PROBABILITY = "/probability"
+_LOG_PROBABILITIES = "/log_probabilities"
 
 
 class Evaluator:
@@ -21,13 +22,15 @@ class Evaluator:
     Args:
         model: A `DomainModel`.
         rules: Names of its prediction rules.
+        with_losses: Whether each image's cross entropy is told, too.
     """
 
-    def __init__(self, model, rules: Sequence[str]):
+    def __init__(self, model, rules: Sequence[str], with_losses: bool = False):
         # Datasets bring the domain ids that rules of known domain need.
         model.check_rules(rules, domain_ids=())
         self.model = model
         self.rules = tuple(rules)
+        self._with_losses = with_losses
         self._steps = {}
         self._replicas = _LocalReplicas(model.distribute_strategy)
 
@@ -60,11 +63,20 @@ class Evaluator:
                 for rule in self.rules
             }
 
+        labels = np.concatenate(labels)
+        losses = {}
+        if self._with_losses:
+            rows = np.arange(len(labels))
+            losses = {
+                rule: -values[rows, labels]
+                for rule, values in of_rules(_LOG_PROBABILITIES).items()
+            }
         return Predictions(
             of_rules(""),
-            np.concatenate(labels),
+            labels,
             np.concatenate(domain_ids),
             of_rules(_PROBABILITY),
+            losses,
         )
 
     def step_for(self, spec):
@@ -95,6 +107,10 @@ class Evaluator:
             found[rule + _PROBABILITY] = tf.reduce_max(
                 tf.nn.softmax(logits[rule]), axis=-1
             )
+            if self._with_losses:
+                found[rule + _LOG_PROBABILITIES] = tf.nn.log_softmax(
+                    logits[rule]
+                )
         return found
 
 

@@ -22,6 +22,10 @@ class FusedBatchNorm(keras.layers.Layer):
         training: Whether to use the batch's statistics and move the running
             ones.
 
+    Attributes:
+        frozen: Whether the running statistics are used in training too, and do
+            not move; scale and offset learn all the same.
+
     Weights:
         gamma, beta: float32 [C], trainable, from ones and zeros.
         moving_mean, moving_variance: float32 [C], not trainable.
@@ -34,6 +38,7 @@ class FusedBatchNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.frozen = False
 
     def build(self, input_shape):
         """Makes scale, offset and running statistics of the last axis."""
@@ -63,7 +68,7 @@ class FusedBatchNorm(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         """Returns the normalised activations, of the shape of `inputs`."""
-        if not training:
+        if not training or self.frozen:
             return self._kernel(
                 inputs, self.moving_mean, self.moving_variance, False
             )[0]
@@ -99,3 +104,14 @@ class FusedBatchNorm(keras.layers.Layer):
         """Returns the arguments that rebuild the layer."""
         config = super().get_config()
         return {**config, "epsilon": self.epsilon, "momentum": self.momentum}
+
+
+def batch_norms(layers) -> list[FusedBatchNorm]:
+    """Returns the batch normalisation layers within some layers, each once."""
+    found = {
+        id(part): part
+        for layer in layers
+        for part in layer._flatten_layers()
+        if isinstance(part, FusedBatchNorm)
+    }
+    return list(found.values())

@@ -12,6 +12,14 @@ def values_of(variables) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(v.value) for v in variables]
 
 
+def sources_of(variables) -> list:
+    """Returns what a tape takes gradients by: variables, or what is in place.
+
+    A tape that starts within `ValuesInPlace` must be told to watch them.
+    """
+    return [v.value for v in variables]
+
+
 def stepped(
     loss: Callable[[list[tf.Tensor]], tf.Tensor],
     values: Sequence[tf.Tensor],

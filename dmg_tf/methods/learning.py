@@ -7,8 +7,10 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
-from dmg_tf.methods.replicas import num_replicas
-from dmg_tf.methods.steps import Step, cross_entropies, mean_loss
+from dmg_tf.methods.inner_steps import values_of
+from dmg_tf.methods.replicas import num_replicas, sum_over_replicas
+from dmg_tf.methods.sharpness import Sharpness
+from dmg_tf.methods.steps import Step, cross_entropies, mean_loss, norm_of
 
 MAIN = "main"
 
@@ -23,9 +25,16 @@ class Learning:
         total_steps: Steps of the whole run, for methods that ask for
             `progress`; set by whoever trains.
         learns_domains: Whether a step needs the domain of each image.
+        sharpness: How a step looks nearby for its gradient, or None.
+        gradient_clip: The greatest norm of a step's gradient, or None.
+        class_weights: float32 [C], how much an image counts by its class, or
+            None.
     """
 
     total_steps: int | None = None
+    sharpness: Sharpness | None = None
+    gradient_clip: float | None = None
+    class_weights: Sequence[float] | None = None
     learns_domains = False
 
     def tracked(self) -> tuple[str, ...]:
@@ -81,7 +90,8 @@ class Learning:
         """Takes one step of an optimiser.
 
         Args:
-            objective: What to minimise; called under a gradient tape.
+            objective: What to minimise; called under a gradient tape, and
+                twice where `sharpness` says so.
             variables: What to change; None for all that the optimiser has.
             optimizer: "main", or a name of `trained_apart`.
 
@@ -91,12 +101,36 @@ class Learning:
         chosen = self.optimizers[optimizer]
         if variables is None:
             variables = self.trained_by(optimizer)
+
+        def scaled(step):
+            return chosen.scale_loss(_share_of_replica(step.loss))
+
+        scale = chosen.scale_loss(1.0)
+        state = self._state() if self.sharpness else ()
         with tf.GradientTape() as tape:
             step = objective()
-            scaled = chosen.scale_loss(_share_of_replica(step.loss))
-        gradients = tape.gradient(scaled, variables)
+            loss = scaled(step)
+        gradients = tape.gradient(loss, variables)
+        if self.sharpness:
+            gradients = self.sharpness.gradients(
+                lambda: scaled(objective()), variables, gradients, state, scale
+            )
+        if self.gradient_clip:
+            gradients = self._clipped(gradients, scale)
         chosen.apply_gradients(zip(gradients, variables, strict=True))
         return step
+
+    def _state(self):
+        """Returns (variable, value) of all that a forward pass may change."""
+        variables = self.non_trainable_variables
+        return list(zip(variables, values_of(variables), strict=True))
+
+    def _clipped(self, gradients, scale):
+        """Returns gradients that, of all replicas, have at most the norm."""
+        norm = norm_of(sum_over_replicas(gradients)) / scale
+        # In this order a norm that is no number is kept, and seen.
+        factor = self.gradient_clip / tf.maximum(norm, self.gradient_clip)
+        return [None if g is None else factor * g for g in gradients]
 
     def track(self, inputs, labels, *steps: Step, weights=None) -> dict:
         """Updates the running means and returns them.
@@ -198,7 +232,17 @@ class Learning:
         # Within a call, Keras would add lines of its own to the error.
         if self.learns_domains:
             self.domain_ids_of(inputs)
+        if self.class_weights is not None:
+            own = self._weights_of(labels)
+            weights = own if weights is None else own * weights
         return inputs, labels, weights
+
+    def _weights_of(self, labels):
+        """Returns how much each image counts by its class, float32 [B]."""
+        by_class = tf.constant(self.class_weights, tf.float32)
+        if labels.dtype.is_integer:
+            return tf.gather(by_class, labels)
+        return tf.linalg.matvec(tf.cast(labels, tf.float32), by_class)
 
     def cross_entropy(self, labels, logits, weights=None):
         """Returns the mean loss of some images, a float32 scalar.

@@ -12,6 +12,7 @@ from dmg_tf.backbones.blocks import (
     torchvision_entries,
 )
 from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.methods.in_place import ValuesInPlace
 from dmg_tf.methods.spec import MethodSpec
 from dmg_tf.methods.steps import Outputs
 from dmg_tf.methods.task_network import TaskNetwork
@@ -192,8 +193,7 @@ class DomainNetwork(keras.Model):
             return self.forward(inputs, training=training)
 
     def _values_in_place(self, values, part):
-        mapping = zip(self.network_weights(part), values, strict=True)
-        return keras.StatelessScope(state_mapping=list(mapping))
+        return ValuesInPlace(self.network_weights(part), values)
 
     def as_inputs(self, inputs) -> Mapping[str, tf.Tensor]:
         """Returns what a call was given as a dict."""

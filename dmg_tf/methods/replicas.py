@@ -10,12 +10,21 @@ def mean_over_replicas(tensors: Sequence) -> list:
 
     Differentiable. With one replica that is what was given.
     """
+    return _reduced(tf.distribute.ReduceOp.MEAN, tensors)
+
+
+def sum_over_replicas(tensors: Sequence) -> list:
+    """Returns the sum over replicas of each tensor; None stays None."""
+    return _reduced(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def _reduced(operation, tensors):
     replica = _replica()
     if replica is None:
         return list(tensors)
     given = [x for x in tensors if x is not None]
-    means = iter(replica.all_reduce(tf.distribute.ReduceOp.MEAN, given))
-    return [None if x is None else next(means) for x in tensors]
+    found = iter(replica.all_reduce(operation, given))
+    return [None if x is None else next(found) for x in tensors]
 
 
 def gathered(x, axis: int = 0):

@@ -73,3 +73,8 @@ def cross_entropies(labels, logits):
     if len(labels.shape) == len(logits.shape):
         return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def norm_of(gradients):
+    """Returns the norm of all gradients together; None counts as zeros."""
+    return tf.linalg.global_norm([g for g in gradients if g is not None])

@@ -17,8 +17,8 @@ from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import headline
-from dmg_tf.rules import default_rule, scored_rules, title_of
+from dmg_tf.report.text import headline, selection_text
+from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.predictions import (
@@ -129,7 +129,6 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
     results, config = run.results, run.results["config"]
     selected = results["selection"]
     sources = ", ".join(results["source_domains"])
-    selector = title_of(results, selected["rule"])
     title = (
         f"{config['method']} on {config['backbone']}, target {config['target']}"
     )
@@ -163,9 +162,8 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                     metric_titles(config, run.history[0]),
                 ),
                 wide=True,
-                note=f"Epoch {selected['epoch']} was selected by source "
-                f"validation ({selector}), the first of equals. Training "
-                "accuracy is of augmented images while the weights change.",
+                note=f"{selection_text(results)} Training accuracy is of "
+                "augmented images while the weights change.",
             ),
             panel("Binary masks", sections.masks(results), wide=True)
             if results.get("mask_iou")

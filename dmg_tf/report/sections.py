@@ -57,8 +57,7 @@ def key_figures(results: dict[str, Any]) -> Markup:
         if overlap
         else None,
         (
-            "Selected epoch",
-            f"{selection['epoch']} of {results['config']['epochs']}",
+            *_kept(results),
             f"{percent(selection['value'], 1)}\u00a0% of source validation",
         ),
         (
@@ -67,6 +66,17 @@ def key_figures(results: dict[str, Any]) -> Markup:
             f"{rate:,.0f} images a second" if rate else None,
         ),
     )
+
+
+def _kept(results: dict[str, Any]) -> tuple[str, str]:
+    """Returns what was kept of the training: its name, and which."""
+    average = results.get("average")
+    if average is None:
+        epoch = results["selection"]["epoch"]
+        return "Selected epoch", f"{epoch} of {results['config']['epochs']}"
+    periods = average["periods"]
+    title = "Averaged validations"
+    return title, f"{periods[0]} to {periods[-1]}" if periods else "the last"
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

@@ -80,7 +80,6 @@ def results_text(results: dict[str, Any], width: int = 400) -> str:
             _percent(row[OVERALL]),
             _percent(outside[OVERALL]) if outside else "-",
         )
-    selection = results["selection"]
     lines = [
         headline(results),
         "",
@@ -89,13 +88,36 @@ def results_text(results: dict[str, Any], width: int = 400) -> str:
         _render(table, width),
         f"In-domain: {split} images of the sources; the second line counts "
         "images.",
-        f"Epoch {selection['epoch']} of {config['epochs']} was selected by "
-        f"source validation: {_percent(selection['value'])} % "
-        f"({title_of(results, selection['rule'])}).",
+        selection_text(results),
     ]
     if results.get("mask_iou"):
         lines += ["", mask_text(results, width)]
     return "\n".join(lines)
+
+
+def selection_text(results: dict[str, Any]) -> str:
+    """Returns a sentence on which weights were kept, and how well they do."""
+    selection = results["selection"]
+    reached = (
+        f"source validation: {_percent(selection['value'])} % "
+        f"({title_of(results, selection['rule'])})."
+    )
+    average = results.get("average")
+    if average is None:
+        return (
+            f"Epoch {selection['epoch']} of {results['config']['epochs']} was "
+            f"selected by {reached}"
+        )
+    if not average["periods"]:
+        return (
+            "The validation loss has no valley yet: the weights of the steps "
+            f"before the last validation were averaged (SWAD). By {reached}"
+        )
+    first, last = average["periods"][0], average["periods"][-1]
+    return (
+        f"The weights of the steps that ended with validations {first} to "
+        f"{last} were averaged (SWAD). By {reached}"
+    )
 
 
 def mask_text(results: dict[str, Any], width: int = 400) -> str:

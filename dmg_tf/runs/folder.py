@@ -14,7 +14,7 @@ from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import is_leftover
 from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
 from dmg_tf.folders.lock import LOCK_NAME
-from dmg_tf.registry import DATASETS, METHODS
+from dmg_tf.registry import DATASETS
 from dmg_tf.runs import data_record, predictions
 from dmg_tf.runs.data_record import DataRecord
 
@@ -86,11 +86,13 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
             "with it, or give another folder"
         )
     may_change = MAY_CHANGE | {"output"}
-    if METHODS[config.method].uses_length:
+    if config.uses_length:
         may_change -= {"epochs"}
     if not (run_dir / data_record.FILE_NAME).exists():
         may_change -= {"data"}  # whether it is the same can't be told
-    old, new = RunConfig.read(run_dir).to_json(), config.to_json()
+    old = RunConfig.read(run_dir)
+    # A run of an earlier version lacks what came later.
+    old, new = old.resolve(old.dataset).to_json(), config.to_json()
     old, new = (json.loads(json.dumps(value)) for value in (old, new))
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"

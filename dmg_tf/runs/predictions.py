@@ -36,6 +36,7 @@ class Predictions:
         domain_ids: int32 [N], index into the source domains; -1 for images of
             the target domain.
         probabilities: {rule: float32 [N]}, what that class gets of one.
+        losses: {rule: float32 [N]}, the cross entropy, where asked for.
     """
 
     predicted: dict[str, np.ndarray]
@@ -44,6 +45,7 @@ class Predictions:
     probabilities: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict
     )
+    losses: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def accuracy(self, domains: Sequence[str]) -> dict[str, dict[str, float]]:
         """Returns accuracies as fractions.

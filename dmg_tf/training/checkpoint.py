@@ -3,6 +3,7 @@
 import collections
 import pathlib
 import re
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -23,9 +24,12 @@ class Checkpoint:
     Args:
         model: A `DomainModel`, compiled, its optimizers built.
         folder: The run's.
+        average: Variables of the weights' average.
     """
 
-    def __init__(self, model, folder: RunFolder):
+    def __init__(
+        self, model, folder: RunFolder, average: Sequence[tf.Variable] = ()
+    ):
         self._folder = folder
         further = {
             name: _values(optimizer.variables)
@@ -38,6 +42,7 @@ class Checkpoint:
             model=_values(model.variables),
             optimizer=_values(model.optimizer.variables),
             **({"optimizers": further} if further else {}),
+            **({"average": list(average)} if average else {}),
         )
         self._manager = None
         self._kept: list[int] = []

@@ -31,18 +31,25 @@ class EpochKeeper(keras.callbacks.Callback):
     Attributes:
         selection: Has the history, and says which epoch is kept.
         on_row: Called with each finished row of the history; may be set.
+        ended: Whether the run ends before its last epoch.
     """
 
     def __init__(self, setup: Setup, timer: Timer):
         super().__init__()
         self.on_row: Callable[[dict], None] = lambda row: None
+        self.ended = False
         self.set_model(setup.model)
-        self.selection = Selection(setup.model, setup.images)
+        self._average, self._stream = setup.average, setup.stream
+        self.selection = Selection(
+            setup.model, setup.images, self._average.at_end
+        )
         self._length, self._schedule = setup.length, setup.schedule
         self._folder, self._devices = setup.folder, setup.devices
         self._sources = setup.images.sources
         self._timer = timer
-        self._checkpoint = Checkpoint(setup.model, setup.folder)
+        self._checkpoint = Checkpoint(
+            setup.model, setup.folder, self._average.variables
+        )
         self._summaries = Summaries(
             setup.folder.logs,
             lambda: first_pictures(setup.stream, setup.images.data),
@@ -70,12 +77,12 @@ class EpochKeeper(keras.callbacks.Callback):
                 raise DamagedFile(f"{path} ends before epoch {done}")
             self.selection.history = rows[:done]
             self._check_model()
-            self.model.on_validation(self.selection.history)
+            self._look_back()
         return done
 
     def _check_model(self) -> None:
         """Raises UserError if the model that was kept is not as it was."""
-        if self.model.spec.selects == "last":
+        if self.selection.last:
             return
         try:
             checked_path(self._folder.work, MODEL)
@@ -84,6 +91,10 @@ class EpochKeeper(keras.callbacks.Callback):
                 f"{error.filename} is gone: put it back from a copy, or start "
                 "a run in another --output"
             ) from error
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Lets the average look at the weights."""
+        self._average.after_step()
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates, then writes model, history, summaries, checkpoint."""
@@ -100,6 +111,8 @@ class EpochKeeper(keras.callbacks.Callback):
             self._summaries.write(epoch + 1, row, self.model.measures())
             self._checkpoint.save(epoch + 1)
         self.on_row(row)
+        if self.ended:
+            self.model.stop_training = True
 
     def on_train_end(self, logs=None):
         """Closes the summaries."""
@@ -111,10 +124,13 @@ class EpochKeeper(keras.callbacks.Callback):
         self.on_row(self._keep(0, {"learning_rate": rate}))
 
     def finish(self) -> None:
-        """Makes and keeps the model of a method that selects the last."""
-        if self.model.spec.selects != "last":
+        """Makes and keeps the model of a run that selects the last."""
+        if not self.selection.last:
             return
-        self.model.finish(self._sources)
+        self._average.finish(self.selection.losses, self._stream)
+        self.selection.average = self._average.summary()
+        if self.model.spec.selects == "last":
+            self.model.finish(self._sources)
         with self.model.scored_weights():
             self.selection.final = self._scored({})
             self._save_model()
@@ -123,16 +139,22 @@ class EpochKeeper(keras.callbacks.Callback):
         """Validates, keeps the model if it is the best; returns the row."""
         if self._devices.chief:
             self._folder.check()
-        with self.model.scored_weights():
+        with self._average.in_place(), self.model.scored_weights():
             row = {"epoch": epoch, **self._scored(numbers)}
             self.selection.history.append(row)
             if self.selection.saves(row):
                 self._save_model()
-        self.model.on_validation(self.selection.history)
+        self._look_back()
         if self._devices.chief:
             history = history_csv(self.selection.history)
             self._folder.checksums.write_text(HISTORY, history)
         return row
+
+    def _look_back(self) -> None:
+        """Lets method and average look at all validations so far."""
+        self.model.on_validation(self.selection.history)
+        ended = self._average.after_validation(self.selection.losses)
+        self.ended = ended or self.selection.patience_ended
 
     def _scored(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """Adds the scores of the model as it is to what is known of it."""

@@ -53,7 +53,7 @@ def train(
         keeper.on_row = lambda row: progress.show(
             row, best=keeper.selection.saves(row)
         )
-        if done < length.periods:
+        if done < length.periods and not keeper.ended:
             watching = [StopOnBadLoss(), timer, keeper, *callbacks, progress]
             _fit(setup, done, watching)
         elif not done:

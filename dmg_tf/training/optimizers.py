@@ -1,9 +1,10 @@
-"""Adam and SGD as PyTorch computes them, with a rate for each variable.
+"""Adam, AdamW and SGD as PyTorch has them, with a rate for each variable.
 
 Weight decay is PyTorch's `weight_decay` of `torch.optim.Adam` and `SGD`: the
 decay times the parameter is added to the gradient of every parameter (biases,
 batch normalisation and masks too), before the moments. Keras' own
-`weight_decay` is the decoupled one, which trains differently.
+`weight_decay` is the decoupled one, which trains differently; that is
+`AdamW`'s here.
 
 Each variable is updated by one fused kernel instead of a dozen operations.
 """
@@ -15,7 +16,10 @@ import tensorflow as tf
 
 
 class _OwnRates:
-    """Adds L2 decay, each variable's share of the learning rate, a restart."""
+    """Adds weight decay, each variable's share of the rate, and a restart."""
+
+    # Whether decay moves the weights by itself, not through the gradient.
+    decoupled = False
 
     def build(self, variables):
         """Makes the moments; the rates are those of these variables."""
@@ -48,10 +52,12 @@ class _OwnRates:
         index = self._get_variable_index(variable)
         gradient = tf.cast(gradient, variable.dtype)
         learning_rate = tf.cast(learning_rate, variable.dtype)
-        if self.l2:
-            gradient += self.l2 * variable
         if self.rates is not None and self.rates[index] != 1.0:
             learning_rate *= self.rates[index]
+        if self.l2 and self.decoupled:
+            variable.assign_sub(learning_rate * self.l2 * variable)
+        elif self.l2:
+            gradient += self.l2 * variable
         return index, gradient, learning_rate
 
     def _forget(self, *moments):
@@ -135,6 +141,18 @@ class Adam(_OwnRates, keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
+class AdamW(Adam):
+    """Adam whose weight decay is decoupled from the gradient's moments.
+
+    Before a step a variable shrinks by its learning rate times `l2`, as in
+    PyTorch's `AdamW`. Source: Loshchilov, Hutter, "Decoupled Weight Decay
+    Regularization", ICLR 2019.
+    """
+
+    decoupled = True
+
+
+@keras.saving.register_keras_serializable("dmg_tf")
 class SGD(_OwnRates, keras.optimizers.SGD):
     """Stochastic gradient descent with PyTorch's momentum.
 
@@ -182,4 +200,4 @@ class SGD(_OwnRates, keras.optimizers.SGD):
         )
 
 
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": SGD}

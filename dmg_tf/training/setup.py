@@ -3,16 +3,22 @@
 import dataclasses
 
 import keras
+import numpy as np
 
 from dmg_tf.config import RunConfig
+from dmg_tf.data.examples import DomainData
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.devices.strategy import prepare_fit
 from dmg_tf.evaluation.images import RunImages
+from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.learning import MAIN
+from dmg_tf.methods.sharpness import Sharpness
 from dmg_tf.runs.writing import RunFolder
+from dmg_tf.training.averages.weights import Average, make_average
 from dmg_tf.training.length import Length
+from dmg_tf.training.losses import CrossEntropy
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.schedules import EpochSchedule
 
@@ -27,6 +33,7 @@ class Setup:
         stream: What is learned from.
         length: How long the run is.
         schedule: The learning rate by step.
+        average: Of the weights.
         folder: The run's.
         devices: The run's.
     """
@@ -36,6 +43,7 @@ class Setup:
     stream: TrainingStream
     length: Length
     schedule: EpochSchedule
+    average: Average
     folder: RunFolder
     devices: Devices
 
@@ -60,15 +68,52 @@ def set_up(
     stream = images.training(devices)
     steps = stream.steps_per_epoch
     length = Length(config.epochs, steps, config.validate_every or steps)
-    schedule = EpochSchedule(config.learning_rate, config.schedule, steps)
+    schedule = EpochSchedule(
+        config.learning_rate,
+        config.schedule,
+        steps,
+        length.steps,
+        round((config.warmup or 0.0) * steps),
+    )
     model.total_steps = length.steps
     with devices.strategy.scope():
-        _compile(model, config, schedule)
+        _compile(model, config, images.data, schedule)
     prepare_fit(model)
-    return Setup(model, images, stream, length, schedule, folder, devices)
+    average = make_average(model, config)
+    return Setup(
+        model, images, stream, length, schedule, average, folder, devices
+    )
 
 
-def _compile(model, config: RunConfig, schedule: EpochSchedule) -> None:
+def balanced(labels, num_classes: int) -> list[float]:
+    """Returns weights by which all classes count alike, of mean 1 an image.
+
+    Args:
+        labels: int [N]; a class without any gets 0.
+        num_classes: C.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    shares = np.divide(
+        len(labels), counts, out=np.zeros(num_classes), where=counts > 0
+    )
+    return (shares / np.count_nonzero(counts)).tolist()
+
+
+def _compile(
+    model, config: RunConfig, data: DomainData, schedule: EpochSchedule
+) -> None:
+    model.gradient_clip = config.gradient_clip
+    if config.class_weights == "balanced":
+        model.class_weights = balanced(data.train.labels, model.num_classes)
+    if config.sharpness != "none":
+        model.sharpness = Sharpness(
+            kind=config.sharpness,
+            radius=config.sharpness_radius,
+            alpha=config.sharpness_alpha or 0.0,
+        )
+    for layer in batch_norms([model]):
+        layer.frozen = config.freeze_batch_norm
+
     def optimizer(name):
         return OPTIMIZERS[config.optimizer](
             schedule,
@@ -80,7 +125,10 @@ def _compile(model, config: RunConfig, schedule: EpochSchedule) -> None:
             restart_at=model.restarts_at,
         )
 
-    model.compile(optimizer=optimizer(MAIN), jit_compile=config.jit)
+    loss = None
+    if config.label_smoothing:
+        loss = CrossEntropy(label_smoothing=config.label_smoothing)
+    model.compile(optimizer(MAIN), loss=loss, jit_compile=config.jit)
     further = {name: optimizer(name) for name in model.trained_apart()}
     if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
         # As `compile` has done with the main one.

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.images import RunImages, images_of_run
 from dmg_tf.experiment import run_training
@@ -14,27 +13,16 @@ from dmg_tf.registry import METHODS
 from dmg_tf.runs.folder import load_run_model
 from dmg_tf.runs.history import read_history
 from tests.devices.workers import last_weights
+from tests.training.runs import (
+    EPOCHS,
+    Kill,
+    Killed,
+    assert_same,
+    kept,
+    short_run,
+    without_clocks,
+)
 from tests.training.toy_methods import NAMES
-
-EPOCHS = 3
-CLOCKS = ("seconds", "images_per_second")
-
-
-class Killed(BaseException):
-    """What a signal would do."""
-
-
-class Kill(keras.callbacks.Callback):
-    """Ends a run once an epoch is written."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.after = after
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Ends it."""
-        if epoch + 1 == self.after:
-            raise Killed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,21 +39,7 @@ def config(tiny_folder):
     """Returns the settings of a short run."""
 
     def make(method, output, **changes):
-        return RunConfig(
-            **{
-                "method": method,
-                "output": str(output),
-                "data": str(tiny_folder),
-                "target": "c",
-                "backbone": "stub",
-                "weights": "none",
-                "image_size": 32,
-                "batch_size": 15,
-                "epochs": EPOCHS,
-                "learning_rate": 0.01,
-                **changes,
-            }
-        )
+        return short_run(tiny_folder, output, method=method, **changes)
 
     return make
 
@@ -82,22 +56,6 @@ def whole(config, tmp_path_factory):
         return results[method]
 
     return train
-
-
-def without_clocks(folder):
-    rows = read_history(folder / "history.csv")
-    return [{k: v for k, v in r.items() if k not in CLOCKS} for r in rows]
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        np.testing.assert_array_equal(value, second[name], err_msg=name)
-
-
-def kept(folder):
-    # By number, as Keras numbers the models of a process.
-    return dict(enumerate(load_run_model(folder).variables))
 
 
 @pytest.mark.parametrize("method", NAMES)

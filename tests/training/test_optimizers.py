@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.devices.strategy import make_strategy
-from dmg_tf.training.optimizers import SGD, Adam
+from dmg_tf.training.optimizers import SGD, Adam, AdamW
 
 
 class Numpy:
-    """torch.optim.Adam and SGD, written out."""
+    """torch.optim.Adam, AdamW and SGD, written out."""
 
     def __init__(self, kind, rate, l2):
         self.kind, self.rate, self.l2 = kind, rate, l2
@@ -19,7 +19,10 @@ class Numpy:
 
     def step(self, value, gradient):
         self.t += 1
-        gradient = gradient + self.l2 * value
+        if self.kind == "adamw":
+            value = value - self.rate * self.l2 * value
+        else:
+            gradient = gradient + self.l2 * value
         if self.kind == "sgd":
             self.m = 0.9 * self.m + gradient
             return value - self.rate * self.m
@@ -30,7 +33,9 @@ class Numpy:
         return value - self.rate * mean / scale
 
 
-@pytest.mark.parametrize("kind,make", [("adam", Adam), ("sgd", SGD)])
+@pytest.mark.parametrize(
+    "kind,make", [("adam", Adam), ("adamw", AdamW), ("sgd", SGD)]
+)
 def test_updates_match_the_formula(kind, make):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(2, 7)).astype(np.float32)

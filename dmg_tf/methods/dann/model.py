@@ -87,13 +87,12 @@ class DANN(DomainModel):
         if self.options.dann_update == "joint":
             return super().train_step(data)
         inputs, labels, weights = self.unpack(data)
-        features = None
+        features = []
 
         def hide():
-            nonlocal features
             outputs = self.forward(inputs, training=True)
-            features = outputs.hidden
-            terms, metrics = self.telling(features, inputs, weights)
+            features.append(outputs.hidden)
+            terms, metrics = self.telling(outputs.hidden, inputs, weights)
             strength = self.reversal
             terms = {k: (-strength * w, v) for k, (w, v) in terms.items()}
             return self._step(
@@ -101,9 +100,8 @@ class DANN(DomainModel):
             )
 
         def tell():
-            # The features of `hide`: a second pass would move the running
-            # statistics once more.
-            seen = tf.stop_gradient(features)
+            # Of the first pass: another would move the running statistics.
+            seen = tf.stop_gradient(features[0])
             return Step(None, *self.telling(seen, inputs, weights))
 
         network = self.minimise(hide)

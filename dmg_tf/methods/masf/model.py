@@ -13,7 +13,12 @@ from dmg_tf.methods.by_domain import (
     on_all_replicas,
 )
 from dmg_tf.methods.grouped import GroupedModel
-from dmg_tf.methods.inner_steps import moved, values_of, with_gradients
+from dmg_tf.methods.inner_steps import (
+    moved,
+    sources_of,
+    values_of,
+    with_gradients,
+)
 from dmg_tf.methods.masf.losses import global_loss, local_loss
 from dmg_tf.methods.masf.spec import SPEC
 from dmg_tf.methods.replicas import mean_over_replicas, num_replicas
@@ -129,13 +134,15 @@ class MASF(GroupedModel):
 
     def task_gradients(self, groups: Groups):
         """Returns the task's loss, its logits, and its gradients by θ."""
+        sources = sources_of(self.network_weights())
         with tf.GradientTape() as tape:
+            tape.watch(sources)
             logits = self.forward(
                 {"image": flat(groups.images)}, training=True
             ).logits
             losses = mean_losses(self, groups, logits)
             task = tf.add_n(losses) / len(losses)
-        return task, logits, tape.gradient(task, self.network_weights())
+        return task, logits, tape.gradient(task, sources)
 
     def inner_step(self, values, gradients, size):
         """Returns θ', constants.
@@ -169,8 +176,9 @@ class MASF(GroupedModel):
             network's weights).
         """
         count = len(self.source_domains)
+        sources = [*fast, *sources_of(self.metric_weights)]
         with tf.GradientTape() as tape:
-            tape.watch(fast)
+            tape.watch(sources)
             outputs = self.outputs_with(fast, {"image": flat(groups.images)})
             logits, hidden, labels, weights = on_all_replicas(
                 groups,
@@ -185,7 +193,7 @@ class MASF(GroupedModel):
                 self.options.masf_global * relations
                 + self.options.masf_local * triplets
             )
-        gradients = tape.gradient(total, [*fast, *self.metric_weights])
+        gradients = tape.gradient(total, sources)
         return (
             (tf.stop_gradient(relations), tf.stop_gradient(triplets)),
             self.clipped(mean_over_replicas(gradients)),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dmg_tf.errors import UserError
 from dmg_tf.methods.by_domain import flat, mean_losses
 from dmg_tf.methods.grouped import GroupedModel
-from dmg_tf.methods.inner_steps import moved, values_of
+from dmg_tf.methods.inner_steps import moved, sources_of, values_of
 from dmg_tf.methods.mldg.spec import SPEC
 from dmg_tf.methods.replicas import mean_over_replicas
 from dmg_tf.methods.steps import Step
@@ -133,16 +133,16 @@ class MLDG(GroupedModel):
 
     def _episode(self, train, held_out, is_first):
         weights = self.network_weights()
-        values = values_of(weights)
+        sources, values = sources_of(weights), values_of(weights)
         with tf.GradientTape() as tape:
-            tape.watch(values)
+            tape.watch([*sources, *values])
             if is_first:  # running statistics move once a step
                 logits = self.forward(_inputs(train), training=True).logits
             else:
                 logits = self.logits_with(values, _inputs(train))
             losses = mean_losses(self, train, logits)
             total = tf.add_n(losses)
-        gradients = tape.gradient(total, weights if is_first else values)
+        gradients = tape.gradient(total, sources if is_first else values)
         fast = self._inner_step(values, mean_over_replicas(gradients))
         logits_after = self.logits_with(fast, _inputs(held_out))
         return Episode(

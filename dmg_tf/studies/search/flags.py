@@ -3,8 +3,8 @@
 import argparse
 import importlib.util
 
+from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError, missing_extra
-from dmg_tf.registry import METHODS
 
 TUNERS = ("grid", "random", "bayesian", "hyperband")
 
@@ -68,16 +68,19 @@ def check_tuner(args: argparse.Namespace) -> None:
         )
 
 
-def check_length(tuner: str, method: str) -> None:
-    """Raises UserError if runs of a method can't be prolonged as asked.
+def check_length(tuner: str, config: RunConfig) -> None:
+    """Raises UserError if runs can't be prolonged as asked.
 
     Args:
         tuner: One of `TUNERS`.
-        method: Name in `METHODS`.
+        config: The runs'.
     """
-    if tuner == "hyperband" and METHODS[method].uses_length:
+    if tuner == "hyperband" and config.uses_length:
+        what = config.method
+        if config.schedule == "cosine":
+            what += " with --schedule cosine"
         raise UserError(
-            f"--tuner hyperband prolongs runs, and what a step of {method} "
+            f"--tuner hyperband prolongs runs, and what a step of {what} "
             "does depends on the length of its run; give another tuner"
         )
 

@@ -1,12 +1,12 @@
 """What each method of this package computes for the methods' reference values.
 
-A module here is named after a method and has `FILES`: {name of the file:
-function}. The function takes a `Reference` and returns {key of the file: value
-computed by the product's own code}; every key that the reference computed must
-be among them. `GIVEN`, where a module has it, names further keys that are
-inputs: {name of the file: keys, or beginnings that end in "/"}, and
-`TOLERANCES` {name of the file: {key, or beginning that ends in "/": greatest
-relative error}} where 1e-5 is too little, with the reason beside it.
+A module here is named after a method, or after what wraps any, and has `FILES`:
+{name of the file: function}. The function takes a `Reference` and returns {key
+of the file: value computed by the product's own code}; every key that the
+reference computed must be among them. `GIVEN`, where a module has it, names
+further keys that are inputs: {name of the file: keys, or beginnings that end in
+"/"}, and `TOLERANCES` {name of the file: {key, or beginning that ends in "/":
+greatest relative error}} where 1e-5 is too little, with the reason beside it.
 
 Networks compute in float64, as the reference did: in float32 a bias' gradient,
 a sum of 768 values of both signs, is off by up to 1e-5 by rounding alone.

@@ -82,12 +82,16 @@ def test_a_method_without_values_of_its_own():
 def test_hyperband_prolongs_no_run_whose_steps_depend_on_its_length(
     monkeypatch,
 ):
-    check_length("hyperband", "dmg")
+    config = RunConfig(target="a")
+    check_length("hyperband", config)
+    cosine = config.replace(schedule="cosine")
+    with pytest.raises(UserError, match="of dmg with --schedule cosine does"):
+        check_length("hyperband", cosine)
     spec = dataclasses.replace(METHODS["dmg"], uses_length=True)
     monkeypatch.setattr("dmg_tf.methods.dmg.spec.SPEC", spec)
-    check_length("random", "dmg")
+    check_length("random", config)
     with pytest.raises(UserError, match="--tuner hyperband prolongs runs"):
-        check_length("hyperband", "dmg")
+        check_length("hyperband", config)
 
 
 @pytest.mark.parametrize(

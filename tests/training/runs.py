@@ -1,0 +1,62 @@
+"""Short runs, how they are ended, and what is compared of them."""
+
+import keras
+import numpy as np
+
+from dmg_tf.config import RunConfig
+from dmg_tf.runs.folder import load_run_model
+from dmg_tf.runs.history import read_history
+
+EPOCHS = 3
+CLOCKS = ("seconds", "images_per_second")
+
+
+class Killed(BaseException):
+    """What a signal would do."""
+
+
+class Kill(keras.callbacks.Callback):
+    """Ends a run once an epoch is written."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Ends it."""
+        if epoch + 1 == self.after:
+            raise Killed
+
+
+def short_run(data, output, **changes) -> RunConfig:
+    """Returns the settings of a run on the stub."""
+    return RunConfig(
+        **{
+            "output": str(output),
+            "data": str(data),
+            "target": "c",
+            "backbone": "stub",
+            "weights": "none",
+            "image_size": 32,
+            "batch_size": 15,
+            "epochs": EPOCHS,
+            "learning_rate": 0.01,
+            **changes,
+        }
+    )
+
+
+def without_clocks(folder):
+    rows = read_history(folder / "history.csv")
+    return [{k: v for k, v in r.items() if k not in CLOCKS} for r in rows]
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def kept(folder):
+    # By number, as Keras numbers the models of a process.
+    return dict(enumerate(load_run_model(folder).variables))
