@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dmg_tf.methods.replicas import gathered
+
 
 class Groups(NamedTuple):
     """Images by domain: G groups of N.
@@ -32,6 +34,27 @@ class Groups(NamedTuple):
     def alone(self) -> "Groups":
         """Returns one group, which has no first axis, as one of one."""
         return Groups(*(x[tf.newaxis] for x in self))
+
+
+class Seen(NamedTuple):
+    """What a network says of groups, with the images of all replicas.
+
+    Attributes:
+        logits: float32 [G, N, C].
+        hidden: [G, N, F].
+        labels: int [G, N], or float [G, N, C] of shares.
+        weights: float32 [G, N], as those of `Groups`.
+    """
+
+    logits: tf.Tensor
+    hidden: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+
+    @property
+    def there(self) -> tf.Tensor:
+        """Which groups have images that count: float32 [G] of 0 and 1."""
+        return tf.cast(tf.reduce_any(self.weights > 0, axis=1), tf.float32)
 
 
 def groups_of(
@@ -81,7 +104,22 @@ def in_groups(x, num_groups: int):
     return tf.reshape(x, shape)
 
 
-def mean_losses(model, groups: Groups, logits) -> list[tf.Tensor]:
+def on_all_replicas(groups: Groups, logits, hidden) -> Seen:
+    """Returns what each replica computed of its part of the groups.
+
+    Differentiable, with the gradients that one replica with all the images
+    would give; see `gathered`.
+
+    Args:
+        groups: G groups of this replica's images.
+        logits: float32 [G, N, C].
+        hidden: [G, N, F].
+    """
+    parts = (logits, hidden, groups.labels, groups.weights)
+    return Seen(*(gathered(x, axis=1) for x in parts))
+
+
+def mean_losses(model, groups: Groups | Seen, logits) -> list[tf.Tensor]:
     """Returns the mean loss of each group, float32 scalars.
 
     That of a domain without images is 0.
@@ -91,7 +129,7 @@ def mean_losses(model, groups: Groups, logits) -> list[tf.Tensor]:
         groups: G groups of N.
         logits: float32 [G * N, C].
     """
-    count = groups.images.shape[0]
+    count = groups.labels.shape[0]
     each = zip(
         tf.unstack(groups.labels, count),
         tf.unstack(in_groups(logits, count), count),

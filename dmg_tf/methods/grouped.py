@@ -1,5 +1,6 @@
 """Methods whose steps treat each source domain of a batch by itself."""
 
+from dmg_tf.errors import UserError
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.by_domain import Groups, domain_order, groups_of
 
@@ -8,6 +9,15 @@ class GroupedModel(DomainModel):
     """A `DomainModel` that learns from a batch as groups of its domains."""
 
     learns_domains = True
+
+    def ask_for_two_sources(self, why: str) -> None:
+        """Raises UserError where there is one source only.
+
+        Args:
+            why: What the method does, which takes two.
+        """
+        if len(self.source_domains) < 2:
+            raise UserError(f"{self.spec.title} {why}: give at least 2, got 1")
 
     def groups(self, inputs, labels, weights=None, order=None) -> Groups:
         """Returns a batch sorted by domain; see `groups_of`.

@@ -39,7 +39,14 @@ class Learning:
 
     def tracked(self) -> tuple[str, ...]:
         """Returns the names of the training metrics, in order."""
-        further = tuple(self.spec.metrics)
+        further = (
+            *self.spec.metrics,
+            *(
+                f"{name}_{domain}"
+                for name in self.spec.metrics_by_domain
+                for domain in self.source_domains
+            ),
+        )
         return (
             ("loss", "accuracy", "cross_entropy", *further)
             if further
@@ -197,6 +204,11 @@ class Learning:
         """Sets the optimisers of `trained_apart`, by name; after `compile`."""
         # An object that Keras looks into would be saved with the weights.
         object.__setattr__(self, "_further", dict(further))
+
+    @property
+    def restarts_at(self) -> int | None:
+        """The step before which optimisers forget all gradients, or None."""
+        return None
 
     @property
     def progress(self):

@@ -42,6 +42,8 @@ class MethodSpec:
             can't be changed when it goes on.
         metrics: {name in the logs: title} of what a step reports beside loss
             and accuracy.
+        metrics_by_domain: {beginning: title} of what a step reports of each
+            source; in the logs it is called "<beginning>_<domain>".
         in_sweeps: Whether a sweep runs it unless told which methods to run.
         variants: {short name: METHOD:flag=value,...} that sweeps know.
         recorded_by_all: Options that `config.json` of version 0.1 has for every
@@ -59,6 +61,9 @@ class MethodSpec:
     least_epochs: int = 1
     uses_length: bool = False
     metrics: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    metrics_by_domain: Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
     in_sweeps: bool = False
     variants: Mapping[str, str] = dataclasses.field(default_factory=dict)
     recorded_by_all: tuple[str, ...] = ()

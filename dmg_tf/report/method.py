@@ -43,8 +43,15 @@ def metric_titles(
     """
     name = config["method"]
     if name in METHODS.names():
-        titles = METHODS[name].metrics
-        return {c: titles[c] for c in columns if c in titles}
+        spec, titles = METHODS[name], {}
+        for column in columns:
+            beginning, _, domain = column.partition("_")
+            if column in spec.metrics:
+                titles[column] = spec.metrics[column]
+            elif beginning in spec.metrics_by_domain:
+                title = spec.metrics_by_domain[beginning]
+                titles[column] = f"{title}, {domain}"
+        return titles
     return {
         column: column.replace("_", " ")
         for column in columns

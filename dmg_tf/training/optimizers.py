@@ -16,7 +16,7 @@ import tensorflow as tf
 
 
 class _OwnRates:
-    """Adds weight decay and each variable's share of the learning rate."""
+    """Adds weight decay, each variable's share of the rate, and a restart."""
 
     # Whether decay moves the weights by itself, not through the gradient.
     decoupled = False
@@ -32,7 +32,12 @@ class _OwnRates:
 
     def get_config(self):
         """Returns the arguments that rebuild the optimizer."""
-        return {**super().get_config(), "l2": self.l2, "rates": self.rates}
+        return {
+            **super().get_config(),
+            "l2": self.l2,
+            "rates": self.rates,
+            "restart_at": self.restart_at,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -55,6 +60,31 @@ class _OwnRates:
             gradient += self.l2 * variable
         return index, gradient, learning_rate
 
+    def _forget(self, *moments):
+        """Sets moments to zero if this is the step to restart before."""
+        if not self.restart_at:
+            return
+
+        def zeros():
+            for moment in moments:
+                tf.raw_ops.AssignVariableOp(
+                    resource=moment.value.handle,
+                    value=tf.zeros(moment.shape, moment.dtype),
+                )
+            return True
+
+        # A step that loss scaling skips is not counted: the next one is it.
+        now = tf.equal(tf.cast(self.iterations, tf.int64), self.restart_at)
+        tf.cond(now, zeros, lambda: False)
+
+    def _steps(self):
+        """Returns the number of this step, from 1, since the restart."""
+        done = tf.cast(self.iterations, tf.int64)
+        if self.restart_at:
+            before = tf.where(done < self.restart_at, 0, self.restart_at)
+            done -= tf.cast(before, tf.int64)
+        return done + 1
+
 
 @keras.saving.register_keras_serializable("dmg_tf")
 class Adam(_OwnRates, keras.optimizers.Adam):
@@ -68,6 +98,8 @@ class Adam(_OwnRates, keras.optimizers.Adam):
         l2: Weight decay, added to the gradient.
         rates: A multiple of the learning rate for each variable, in their
             order; None for 1 everywhere. All follow the same schedule.
+        restart_at: The number of steps after which the moments, and how many
+            gradients are in them, begin anew; None for never.
         epsilon: PyTorch's 1e-8.
         **kwargs: As for `keras.optimizers.Adam`.
     """
@@ -77,17 +109,20 @@ class Adam(_OwnRates, keras.optimizers.Adam):
         learning_rate=1e-4,
         l2: float = 0.0,
         rates: Sequence[float] | None = None,
+        restart_at: int | None = None,
         epsilon: float = 1e-8,
         **kwargs,
     ):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         self.l2 = l2
         self.rates = rates and list(rates)
+        self.restart_at = restart_at
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""
         index, gradient, rate = self._prepare(gradient, variable, learning_rate)
-        step = tf.cast(self.iterations + 1, variable.dtype)
+        self._forget(self._momentums[index], self._velocities[index])
+        step = tf.cast(self._steps(), variable.dtype)
         beta_1_power = tf.pow(tf.cast(self.beta_1, variable.dtype), step)
         beta_2_power = tf.pow(tf.cast(self.beta_2, variable.dtype), step)
         tf.raw_ops.ResourceApplyAdam(
@@ -129,6 +164,7 @@ class SGD(_OwnRates, keras.optimizers.SGD):
         momentum: Share of the old accumulated gradient that is kept.
         l2: Weight decay, added to the gradient.
         rates: As for `Adam`.
+        restart_at: As for `Adam`.
         **kwargs: As for `keras.optimizers.SGD`.
     """
 
@@ -138,11 +174,13 @@ class SGD(_OwnRates, keras.optimizers.SGD):
         momentum: float = 0.9,
         l2: float = 0.0,
         rates: Sequence[float] | None = None,
+        restart_at: int | None = None,
         **kwargs,
     ):
         super().__init__(learning_rate, momentum=momentum, **kwargs)
         self.l2 = l2
         self.rates = rates and list(rates)
+        self.restart_at = restart_at
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable."""
@@ -152,6 +190,7 @@ class SGD(_OwnRates, keras.optimizers.SGD):
                 var=variable.handle, alpha=rate, delta=gradient
             )
             return
+        self._forget(self.momentums[index])
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=self.momentums[index].value.handle,

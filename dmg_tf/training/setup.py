@@ -122,6 +122,7 @@ def _compile(
                 model.rate_of(variable, config.learning_rate)
                 for variable in model.trained_by(name)
             ],
+            restart_at=model.restarts_at,
         )
 
     loss = None

@@ -283,3 +283,19 @@ def test_a_schedule_and_an_adversary_go_on_exactly(
     assert rows == without_clocks(whole)
     strengths = [row["reversal"] for row in rows]
     assert 0 < strengths[0] < strengths[1] < strengths[2] < 1
+
+
+def test_a_restarted_optimizer_goes_on_exactly(config, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    changes = {
+        # The weight comes, and moments go, behind the second of eight steps.
+        "options": {"vrex_weight": 100.0, "vrex_anneal_steps": 2},
+        "precision": "mixed_float16",
+        "epochs": 2,
+    }
+    run_training(config("vrex", whole, **changes))
+    with pytest.raises(Killed):
+        run_training(config("vrex", broken, **changes), callbacks=[Kill(1)])
+    run_training(config("vrex", broken, **changes), resume=True)
+    assert_same(last_weights(broken), last_weights(whole))
+    assert without_clocks(broken) == without_clocks(whole)

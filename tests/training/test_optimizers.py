@@ -1,8 +1,11 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dmg_tf.devices.strategy import make_strategy
 from dmg_tf.training.optimizers import SGD, Adam, AdamW
 
 
@@ -83,3 +86,53 @@ def test_sgd_without_momentum():
     variable = keras.Variable(np.ones(2, np.float32), name="kernel")
     SGD(0.5, momentum=0.0).apply([tf.constant([1.0, 2.0])], [variable])
     np.testing.assert_allclose(variable, [0.5, 0.0])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("kind,make", [("adam", Adam), ("sgd", SGD)])
+def test_a_restart_is_a_new_optimizer(kind, make, scaled):
+    rng = np.random.default_rng(0)
+    value = rng.normal(size=7).astype(np.float32)
+    variable = keras.Variable(value, name="kernel")
+    optimizer = make(0.01, l2=0.1, restart_at=3)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, 1.0)
+        # A step that is skipped is no step, whether before or at the restart.
+        bad = (1, 3)
+    optimizer.build([variable])
+    expected = Numpy(kind, 0.01, 0.1)
+    update = tf.function(lambda g: optimizer.apply([g], [variable]))
+    for step in range(6):
+        gradient = rng.normal(size=7).astype(np.float32)
+        if scaled and step in bad:
+            update(tf.constant(gradient * np.nan))
+        if step == 3:
+            expected = Numpy(kind, 0.01, 0.1)
+        scale = float(optimizer.dynamic_scale) if scaled else 1.0
+        update(tf.constant(gradient * np.float32(scale)))
+        value = expected.step(value, gradient)
+        np.testing.assert_allclose(variable, value, rtol=2e-5, atol=1e-6)
+
+
+def taken(optimizer, gradient):
+    """Takes a step along a replica's own gradient."""
+    own = tf.identity(gradient)
+    optimizer.apply([own], optimizer._trainable_variables)
+
+
+def test_a_restart_is_that_of_all_devices():
+    strategy, found = make_strategy("mirrored"), []
+    gradients = ([1.0, 0.1], [0.5, -9.0], [-3.0, 1.0], [1.0, 1.0])
+    for each in (tf.distribute.get_strategy(), strategy):
+        with each.scope():
+            variable = keras.Variable([1.0, -2.0], name="kernel")
+            optimizer = Adam(0.1, restart_at=2)
+            optimizer.build([variable])
+        one = functools.partial(taken, optimizer)
+        run = tf.function(lambda g, s=each, f=one: s.run(f, args=(g,)))
+        for gradient in gradients:
+            run(tf.constant(gradient) / each.num_replicas_in_sync)
+        found.append([variable, *optimizer.variables])
+    assert strategy.num_replicas_in_sync == 2
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(np.array(two), np.array(one), rtol=1e-6)

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec, classifier, place_seed
-from dmg_tf.errors import UserError
 from dmg_tf.methods.by_domain import flat, in_groups, mean_losses
 from dmg_tf.methods.epi_fcr.spec import SPEC
 from dmg_tf.methods.grouped import GroupedModel
@@ -62,11 +61,9 @@ class EpiFCR(GroupedModel):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if len(self.source_domains) < 2:
-            raise UserError(
-                f"{self.spec.title} lends features and classifiers from one "
-                "source domain to another: give at least 2, got 1"
-            )
+        self.ask_for_two_sources(
+            "lends features and classifiers from one source domain to another"
+        )
 
     def begins_at(self, network):
         """Returns the last layer: the classifier."""

@@ -10,6 +10,7 @@ from dmg_tf.methods.by_domain import (
     flat,
     in_groups,
     mean_losses,
+    on_all_replicas,
 )
 from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.inner_steps import (
@@ -20,7 +21,7 @@ from dmg_tf.methods.inner_steps import (
 )
 from dmg_tf.methods.masf.losses import global_loss, local_loss
 from dmg_tf.methods.masf.spec import SPEC
-from dmg_tf.methods.replicas import gathered, mean_over_replicas, num_replicas
+from dmg_tf.methods.replicas import mean_over_replicas, num_replicas
 from dmg_tf.methods.steps import Step
 
 SLOPE = 0.2  # of the metric network's leaky ReLUs
@@ -70,11 +71,9 @@ class MASF(GroupedModel):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if len(self.source_domains) < 2:
-            raise UserError(
-                f"{self.spec.title} holds out a source domain in each step and "
-                "trains on the others: give at least 2, got 1"
-            )
+        self.ask_for_two_sources(
+            "holds out a source domain in each step and trains on the others"
+        )
         units = self.options.masf_metric_units
         if not units or min(units) < 1:
             raise UserError(
@@ -181,14 +180,10 @@ class MASF(GroupedModel):
         with tf.GradientTape() as tape:
             tape.watch(sources)
             outputs = self.outputs_with(fast, {"image": flat(groups.images)})
-            logits, hidden, labels, weights = (
-                gathered(x, axis=1)
-                for x in (
-                    in_groups(outputs.logits, count),
-                    in_groups(outputs.hidden, count),
-                    groups.labels,
-                    groups.weights,
-                )
+            logits, hidden, labels, weights = on_all_replicas(
+                groups,
+                in_groups(outputs.logits, count),
+                in_groups(outputs.hidden, count),
             )
             relations = global_loss(
                 logits, labels, weights, self.options.masf_temperature

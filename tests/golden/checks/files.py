@@ -128,6 +128,17 @@ class Recorder(keras.optimizers.SGD):
         return np.asarray(gradient)
 
 
+class Watched:
+    """Keeps what a function was given and what it returned."""
+
+    def __init__(self, function):
+        self.function, self.calls = function, []
+
+    def __call__(self, *args):
+        self.calls.append((args, self.function(*args)))
+        return self.calls[-1][1]
+
+
 def entries_of(model) -> dict[str, tuple]:
     """Returns {entry: (variable, axes)} of the network itself."""
     return model.torchvision_entries()
@@ -185,3 +196,14 @@ def tensors(entries, variables, values, prefix) -> dict[str, np.ndarray]:
     chosen = {k: e for k, e in entries.items() if id(e[0]) in by_variable}
     found = in_file_layout(chosen, lambda v: by_variable[id(v)])
     return {prefix + name: value for name, value in found.items()}
+
+
+def of_each_source(model, logs, name) -> np.ndarray:
+    """Returns what a step reports of each source, in the order of their ids.
+
+    Args:
+        model: Its sources have the names of the logs.
+        logs: What the step returned.
+        name: One of the spec's `metrics_by_domain`.
+    """
+    return np.array([logs[f"{name}_{d}"] for d in model.source_domains])

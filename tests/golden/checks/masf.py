@@ -8,6 +8,7 @@ import tensorflow as tf
 from dmg_tf.methods.masf import model as masf_module
 from dmg_tf.methods.masf.losses import local_loss
 from tests.golden.checks.files import (
+    Watched,
     entries_of,
     gradients,
     layer_entries,
@@ -39,17 +40,6 @@ def model_of(reference):
         metric |= layer_entries(layer, f"metric.{index}")
     load_entries(reference, metric)
     return model, metric
-
-
-class Watched:
-    """Keeps what a function was given and what it returned."""
-
-    def __init__(self, function):
-        self.function, self.calls = function, []
-
-    def __call__(self, *args):
-        self.calls.append((args, self.function(*args)))
-        return self.calls[-1][1]
 
 
 def masf(reference):

@@ -1,0 +1,1 @@
+"""CORAL: features with the same mean and covariance in all domains."""

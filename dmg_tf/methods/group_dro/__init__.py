@@ -1,0 +1,1 @@
+"""GroupDRO: domains count the more, the higher their loss is."""

@@ -1,0 +1,1 @@
+"""IRM: one classifier that is the best in each domain."""

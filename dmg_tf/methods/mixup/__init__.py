@@ -1,0 +1,1 @@
+"""Mixup: images and labels of two domains, mixed."""

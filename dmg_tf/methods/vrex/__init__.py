@@ -1,0 +1,1 @@
+"""VREx: a loss that is the same in all domains."""
