@@ -49,6 +49,7 @@ KINDS = {
     "crossgrad": None,
     "dsn": None,
     "fusion": "head",
+    "mixstyle": None,
 }
 
 
