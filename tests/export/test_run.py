@@ -56,6 +56,7 @@ from tests.helpers import random_batch
         ("dsn", None, set()),
         ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
         ("mixstyle", None, set()),
+        ("rsc", None, set()),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],
 )

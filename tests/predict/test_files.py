@@ -50,6 +50,7 @@ KINDS = {
     "dsn": None,
     "fusion": "head",
     "mixstyle": None,
+    "rsc": None,
 }
 
 
