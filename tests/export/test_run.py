@@ -57,6 +57,7 @@ from tests.helpers import random_batch
         ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
         ("mixstyle", None, set()),
         ("rsc", None, set()),
+        ("sagnet", None, set()),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],
 )

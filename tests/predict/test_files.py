@@ -51,6 +51,7 @@ KINDS = {
     "fusion": "head",
     "mixstyle": None,
     "rsc": None,
+    "sagnet": None,
 }
 
 
