@@ -325,3 +325,15 @@ def test_a_schedule_and_an_adversary_go_on_exactly(
     assert rows == without_clocks(whole)
     strengths = [row["reversal"] for row in rows]
     assert 0 < strengths[0] < strengths[1] < strengths[2] < 1
+
+
+def test_what_a_model_draws_goes_on_exactly(config, tmp_path):
+    # Three updates a step, two of them by one optimiser.
+    changes = {"options": {"sagnet_form": "domainbed"}, "epochs": 2}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_training(config("sagnet", whole, **changes))
+    with pytest.raises(Killed):
+        run_training(config("sagnet", broken, **changes), callbacks=[Kill(1)])
+    run_training(config("sagnet", broken, **changes), resume=True)
+    assert_same(last_weights(broken), last_weights(whole))
+    assert without_clocks(broken) == without_clocks(whole)

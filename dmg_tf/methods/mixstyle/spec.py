@@ -22,6 +22,7 @@ class Options:
         at_least=0,
         at_most=1,
         symbol="p",
+        axis="--mixstyle-probabilities",
         search=(0.25, 0.5, 0.75, 1.0),
     )
     mixstyle_alpha: float = setting(

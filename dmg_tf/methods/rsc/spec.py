@@ -13,18 +13,18 @@ class Options:
     rsc_feature_share: float = setting(
         "share of an image's features that are muted, those that say most for "
         "its class",
-        1 / 3,
+        0.3333,
         at_least=0,
         at_most=1,
-        search=(0.1, 0.2, 0.333, 0.5),
+        search=(0.1, 0.2, 0.3333, 0.5),
     )
     rsc_batch_share: float = setting(
         "share of a batch's images whose features are muted, those whose class "
         "loses most by it",
-        1 / 3,
+        0.3333,
         at_least=0,
         at_most=1,
-        search=(0.1, 0.2, 0.333, 0.5),
+        search=(0.1, 0.2, 0.3333, 0.5),
     )
 
 

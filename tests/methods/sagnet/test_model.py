@@ -233,6 +233,9 @@ def test_half_precision_has_the_same_adversary():
         np.testing.assert_allclose(two, one, atol=0.3 * np.abs(one).max())
 
 
-def test_two_replicas_take_the_step_of_one():
+@pytest.mark.parametrize("form", FORMS)
+def test_two_replicas_take_the_step_of_one(form):
     # Clipped: the norm is that of all replicas' gradient.
-    assert_two_replicas_are_one(lambda: make(sagnet_clip=1e-4))
+    assert_two_replicas_are_one(
+        lambda: make(sagnet_form=form, sagnet_clip=1e-4)
+    )
