@@ -29,6 +29,9 @@ class Backbone:
         std: Standard deviation of RGB in [0, 1], likewise.
         entry_prefix: What weight files have before each word of a layer's
             name.
+        style_sites: Where methods that change a map's mean and deviation do so
+            by default, from early to late: what `cut_before` takes. Without
+            any, on the input of the second stage.
     """
 
     stages: tuple[keras.Layer, ...]
@@ -36,6 +39,7 @@ class Backbone:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     entry_prefix: str = ""
+    style_sites: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,12 +65,11 @@ class DomainNetwork(keras.Model):
         self.mean, self.std = network.mean, network.std
         self.entry_prefix = network.entry_prefix
         self.task_network_from = task_network_from
-        names = [stage.name for stage in network.stages]
+        stages = self.stages_of(network)
+        names = [stage.name for stage in stages]
         first = names.index(task_network_from or self.begins_at(network))
-        self.feature_extractor = self.make_feature_extractor(
-            network.stages[:first]
-        )
-        self.task_network = self.make_task_network(network.stages[first:])
+        self.feature_extractor = self.make_feature_extractor(stages[:first])
+        self.task_network = self.make_task_network(stages[first:])
 
     def build(self, input_shape=None):
         """Makes all variables, whatever the shape given.
@@ -88,6 +87,16 @@ class DomainNetwork(keras.Model):
     def get_build_config(self):
         """Returns what a saved model is built from when it is loaded."""
         return {"input_shape": None}
+
+    def stages_of(self, network) -> Sequence[keras.layers.Layer]:
+        """Returns the stages that both parts are made of, in their order.
+
+        A method may cut them, or put layers of its own between them.
+
+        Args:
+            network: A `Backbone`.
+        """
+        return network.stages
 
     def begins_at(self, network) -> str:
         """Returns the stage that begins the task network.
@@ -116,10 +125,18 @@ class DomainNetwork(keras.Model):
     def call(self, inputs, training=False):
         """Returns logits [B, C]: the default rule's, or what a step takes."""
         return self.task_network(
-            self.feature_extractor(
-                self.as_inputs(inputs)["image"], training=training
-            ),
-            training=training,
+            self.entry(inputs, training), training=training
+        )
+
+    def entry(self, inputs, training=False):
+        """Returns what the task network takes: [B, ...].
+
+        Args:
+            inputs: As for a call.
+            training: As for a call.
+        """
+        return self.feature_extractor(
+            self.as_inputs(inputs)["image"], training=training
         )
 
     def forward(self, inputs, training=False) -> Outputs:
@@ -129,8 +146,7 @@ class DomainNetwork(keras.Model):
             inputs: As for a call.
             training: As for a call.
         """
-        inputs = self.as_inputs(inputs)
-        entry = self.feature_extractor(inputs["image"], training=training)
+        entry = self.entry(inputs, training)
         logits, hidden = self.task_network(
             entry, training=training, with_hidden=True
         )
@@ -235,13 +251,9 @@ class DomainNetwork(keras.Model):
 
     def named_layers(self):
         """Returns the network's layers that carry torchvision's names."""
-        layers = []
-        for stage in (
-            *self.feature_extractor.layers,
-            *self.task_network.stages,
-        ):
-            layers += getattr(stage, "layers", None) or [stage]
-        return layers
+        return layers_of(
+            (*self.feature_extractor.layers, *self.task_network.stages)
+        )
 
     def torchvision_entries(self):
         """Returns {entry name: (variable, axes)} of the whole network."""
@@ -307,6 +319,14 @@ class DomainNetwork(keras.Model):
         ):
             config["task_network_from"] = config.pop("mask_sites")[0]
         return cls(**config)
+
+
+def layers_of(stages) -> list[keras.layers.Layer]:
+    """Returns the layers that stages are made of."""
+    layers = []
+    for stage in stages:
+        layers += getattr(stage, "layers", None) or [stage]
+    return layers
 
 
 def stages_named(network, backbone: str, names, kind: str) -> tuple[str, ...]:

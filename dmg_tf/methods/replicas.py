@@ -38,7 +38,10 @@ def gathered(x, axis: int = 0):
         return x
     shape = x.shape.as_list()
     shape[axis] = None
-    return tf.ensure_shape(replica.all_gather(x, axis=axis), shape)
+    whole = replica.all_gather(x, axis=axis)
+    # Here a gradient of picked rows becomes whole: gathering's takes no other.
+    whole = tf.reshape(whole, tf.shape(whole))
+    return tf.ensure_shape(whole, shape)
 
 
 def num_replicas() -> int:

@@ -60,6 +60,9 @@ from tests.helpers import random_batch
         ("crossgrad", None, set()),
         ("dsn", None, set()),
         ("fusion", "head/b", {*KNOWN, "per_head", "pred_ens"}),
+        ("mixstyle", None, set()),
+        ("rsc", None, set()),
+        ("sagnet", None, set()),
         ("dmg", "mask/c", {*KNOWN, "per_mask", "mask_ens"}),
     ],
 )

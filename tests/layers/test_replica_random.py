@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.devices.strategy import make_strategy
-from dmg_tf.layers.replica_random import RowDropout, uniform
+from dmg_tf.layers.replica_random import (
+    RowDropout,
+    beta,
+    permutation,
+    uniform,
+)
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from tests.helpers import assert_layer_contract
 
@@ -80,3 +85,41 @@ def test_dropout_of_one_replica_is_that_of_keras(dtype):
 
 def test_dropout_contract():
     assert_layer_contract(lambda: RowDropout(0.5, seed=1), ONES)
+
+
+def test_two_replicas_share_an_order_and_shares():
+    class Draws(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = keras.random.SeedGenerator(6)
+
+        def call(self, x):
+            rows = tf.shape(x)[0]
+            order = permutation(rows, self.seed_generator)
+            shares = beta(0.1, rows, self.seed_generator)
+            return tf.stack([tf.cast(order, tf.float32), shares], axis=1)
+
+    def call(layer, x):
+        return layer(x)
+
+    one, two = on_one(Draws, call, ONES), on_replicas(Draws, call, ONES)
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    assert len({batch.tobytes() for batch in two}) == 3
+    for batch in two:
+        assert sorted(batch[:, 0]) == list(range(6))
+
+
+@pytest.mark.parametrize("concentration", [0.1, 1.0, 3.0])
+def test_shares_are_of_a_beta_distribution(concentration):
+    count = 20000
+    shares = beta(concentration, count, keras.random.SeedGenerator(7)).numpy()
+    assert np.isfinite(shares).all() and 0 <= shares.min() <= shares.max() <= 1
+    rng = np.random.default_rng(0)
+    expected = rng.beta(concentration, concentration, count)
+    # Kolmogorov and Smirnov's distance of two samples, at 1 in 10^5.
+    points = np.linspace(0, 1, 201)
+    found, wanted = (
+        np.searchsorted(np.sort(x), points, side="right") / count
+        for x in (shares, expected)
+    )
+    assert np.abs(found - wanted).max() < 2.5 * (2 / count) ** 0.5

@@ -54,6 +54,9 @@ KINDS = {
     "crossgrad": None,
     "dsn": None,
     "fusion": "head",
+    "mixstyle": None,
+    "rsc": None,
+    "sagnet": None,
 }
 
 

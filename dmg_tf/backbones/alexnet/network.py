@@ -18,6 +18,8 @@ from dmg_tf.layers.replica_random import RowDropout
 
 # Paper, Sec. 4.1: the inputs of the three fully connected layers.
 MASK_SITES = ("classifier.1", "classifier.4", "classifier.6")
+# Our choice: behind the first two convolutions, pooled.
+STYLE_SITES = ("features.3", "features.6")
 
 # (torchvision's index, filters, kernel, stride, padding, pooled afterwards)
 _CONVOLUTIONS = (
@@ -126,4 +128,4 @@ def alexnet(spec: NetworkSpec) -> Backbone:
     stages.append(keras.Model(inputs, x, name="classifier.4"))
 
     stages.append(classifier("classifier.6", 4096, spec))
-    return Backbone(tuple(stages), MASK_SITES)
+    return Backbone(tuple(stages), MASK_SITES, style_sites=STYLE_SITES)

@@ -18,6 +18,8 @@ from dmg_tf.layers.batch_norm import FusedBatchNorm
 # By analogy with the ResNets, the inputs of the last block and of the
 # classifier; the paper has no EfficientNet. `conv_head` is the third choice.
 MASK_SITES = ("blocks.15", "fc")
+# Our choice: where maps are of the size that they have at a ResNet's sites.
+STYLE_SITES = ("blocks.3", "blocks.5", "blocks.11")
 
 # Pixels of 0-255 are normalised to (pixel - 127) / 128.
 MEAN = (127 / 255,) * 3
@@ -75,7 +77,14 @@ def efficientnet_lite0(spec: NetworkSpec) -> Backbone:
     stages.append(keras.Model(inputs, x, name="conv_head"))
 
     stages.append(classifier("fc", _HEAD_FILTERS, spec))
-    return Backbone(tuple(stages), MASK_SITES, MEAN, STD, entry_prefix="_")
+    return Backbone(
+        tuple(stages),
+        MASK_SITES,
+        MEAN,
+        STD,
+        entry_prefix="_",
+        style_sites=STYLE_SITES,
+    )
 
 
 def _block(x, name, kernel_size, stride, expansion, filters, spec):

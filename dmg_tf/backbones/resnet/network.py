@@ -19,6 +19,8 @@ from dmg_tf.layers.batch_norm import FusedBatchNorm
 # Paper, Sec. 4.1: the inputs of the last residual stage and of the classifier.
 # The official job script masks `layer3` as well; `--mask-sites` can.
 MASK_SITES = ("layer4", "fc")
+# MixStyle's on PACS: behind the first three residual stages.
+STYLE_SITES = ("layer2", "layer3", "layer4")
 
 
 def resnet18(spec: NetworkSpec) -> Backbone:
@@ -64,7 +66,7 @@ def _resnet(spec, depths, block, expansion) -> Backbone:
         stages.append(keras.Model(inputs, x, name=f"layer{number}"))
 
     stages.append(classifier("fc", features, spec))
-    return Backbone(tuple(stages), MASK_SITES)
+    return Backbone(tuple(stages), MASK_SITES, style_sites=STYLE_SITES)
 
 
 def _basic_block(x, name, width, stride, spec):

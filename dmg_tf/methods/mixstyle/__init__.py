@@ -1,0 +1,1 @@
+"""MixStyle: images that borrow the style of others on their way through."""

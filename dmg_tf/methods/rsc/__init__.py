@@ -1,0 +1,1 @@
+"""RSC: classes learned without the features that tell them best."""

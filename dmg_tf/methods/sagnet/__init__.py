@@ -1,0 +1,1 @@
+"""SagNet: a network that can't tell classes by their images' style."""
