@@ -71,16 +71,12 @@ def permutation(rows, seed_generator):
 
 # One try in 20 fails at worst: all of them, one draw in 10^10.
 _TRIES = 8
+# Uniform numbers that a draw of `beta_of` takes.
+NUMBERS_OF_BETA = (2, 2 * _TRIES + 1)
 
 
 def beta(concentration: float, rows, seed_generator):
     """Draws shares from Beta(α, α) for this replica's rows; see `own_rows`.
-
-    A quotient of gamma draws, in logarithms: at α = 0.1 the draws themselves
-    can be too small for float32. They are made of uniform numbers, as XLA has
-    no gamma: G(α) = G(α + 1) U^(1/α), and G(α + 1) by Marsaglia and Tsang, "A
-    Simple Method for Generating Gamma Variables", 2000, with a fixed number of
-    tries.
 
     Args:
         concentration: α, above 0.
@@ -90,7 +86,26 @@ def beta(concentration: float, rows, seed_generator):
     Returns:
         float32 [rows], in [0, 1].
     """
-    numbers = uniform([rows, 2, 2 * _TRIES + 1], seed_generator)
+    numbers = uniform([rows, *NUMBERS_OF_BETA], seed_generator)
+    return beta_of(concentration, numbers)
+
+
+def beta_of(concentration: float, numbers):
+    """Makes draws from Beta(α, α) of uniform numbers.
+
+    A quotient of gamma draws, in logarithms: at α = 0.1 the draws themselves
+    can be too small for float32. They are made of uniform numbers, as XLA has
+    no gamma: G(α) = G(α + 1) U^(1/α), and G(α + 1) by Marsaglia and Tsang, "A
+    Simple Method for Generating Gamma Variables", 2000, with a fixed number of
+    tries.
+
+    Args:
+        concentration: α, above 0.
+        numbers: float32 [N, *NUMBERS_OF_BETA], uniform in [0, 1).
+
+    Returns:
+        float32 [N], in [0, 1].
+    """
     # Never 0, whose logarithm is none.
     numbers = 1.0 - numbers
     tried, accepting, last = tf.split(numbers, [_TRIES, _TRIES, 1], axis=-1)

@@ -109,7 +109,7 @@ def test_two_replicas_share_an_order_and_shares():
         assert sorted(batch[:, 0]) == list(range(6))
 
 
-@pytest.mark.parametrize("concentration", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("concentration", [0.01, 0.1, 1.0, 5.0])
 def test_shares_are_of_a_beta_distribution(concentration):
     count = 20000
     shares = beta(concentration, count, keras.random.SeedGenerator(7)).numpy()
@@ -117,7 +117,8 @@ def test_shares_are_of_a_beta_distribution(concentration):
     rng = np.random.default_rng(0)
     expected = rng.beta(concentration, concentration, count)
     # Kolmogorov and Smirnov's distance of two samples, at 1 in 10^5.
-    points = np.linspace(0, 1, 201)
+    # The smallest are exactly 0 in one precision, not in the other.
+    points = np.linspace(0.005, 0.995, 199)
     found, wanted = (
         np.searchsorted(np.sort(x), points, side="right") / count
         for x in (shares, expected)

@@ -3,13 +3,11 @@
 import keras
 import tensorflow as tf
 
+from dmg_tf.layers.replica_random import NUMBERS_OF_BETA, beta_of
 from dmg_tf.methods.by_domain import Groups, flat, mean_losses
 from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.mixup.spec import SPEC
 from dmg_tf.methods.steps import Step
-
-# All of them are refused once in 10^15 draws.
-CANDIDATES = 12
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -67,61 +65,14 @@ class Mixup(GroupedModel):
 
         They are functions of the run's seed and the step.
         """
-        return beta_shares(
-            self.seed,
-            self.optimizer.iterations,
-            self.options.mixup_alpha,
-            len(self.source_domains),
+        key = tf.stack(
+            [self.seed, tf.cast(self.optimizer.iterations, tf.int32)]
         )
-
-
-def beta_shares(seed: int, step, alpha: float, count: int):
-    """Draws from Beta(α, α), float32 [count].
-
-    A share is G / (G + G') with G, G' ~ Gamma(α), and G has the distribution of
-    Gamma(α + 1) times U^(1/α): taken in logarithms, as a small α would leave
-    nothing but zeros.
-
-    Args:
-        seed: The run's.
-        step: int, number of the step. The shares are a function of both.
-        alpha: α > 0.
-        count: How many.
-    """
-    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
-    keys = tf.random.split(key, 2)
-    logs = log_gammas(keys[0], [2, count], alpha + 1.0)
-    logs += _log_uniform(keys[1], [2, count]) / alpha
-    return tf.sigmoid(logs[0] - logs[1])
-
-
-def log_gammas(key, shape, a: float):
-    """Draws logarithms of Gamma(a), float32 of a shape.
-
-    Marsaglia and Tsang, ACM TOMS 2000: of some candidates, each of which is
-    accepted with a probability of 0.95 or more, the first one that is. (XLA,
-    which `--jit` asks for, has no such draw.)
-
-    Args:
-        key: int64 [2], what the draws are a function of.
-        shape: What to return.
-        a: At least 1.
-    """
-    d = a - 1.0 / 3.0
-    keys = tf.random.split(key, 2)
-    x = tf.random.stateless_normal([CANDIDATES, *shape], keys[0])
-    cube = tf.pow(1.0 + x / (9.0 * d) ** 0.5, 3)
-    log_v = tf.math.log(tf.maximum(cube, 1e-30))
-    limit = 0.5 * tf.square(x) + d * (1.0 - cube + log_v)
-    accepted = (cube > 0) & (_log_uniform(keys[1], x.shape) < limit)
-    first = tf.argmax(tf.cast(accepted, tf.int32), axis=0)  # of equal ones
-    chosen = tf.one_hot(first, CANDIDATES, axis=0)
-    return tf.math.log(d) + tf.reduce_sum(chosen * log_v, axis=0)
-
-
-def _log_uniform(key, shape):
-    """Draws logarithms of uniform numbers that are never 0."""
-    return tf.math.log(1.0 - tf.random.stateless_uniform(shape, key))
+        # The order is drawn by the key itself.
+        key = tf.random.experimental.stateless_fold_in(key, 1)
+        shape = [len(self.source_domains), *NUMBERS_OF_BETA]
+        numbers = tf.random.stateless_uniform(shape, key)
+        return beta_of(self.options.mixup_alpha, numbers)
 
 
 def _mix(first, second, shares):

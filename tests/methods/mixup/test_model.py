@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
-from dmg_tf.methods.mixup.model import beta_shares
 from dmg_tf.training.optimizers import OPTIMIZERS
 from tests.helpers import random_batch
 from tests.methods.steps import assert_two_replicas_are_one
@@ -18,37 +17,18 @@ def make(domains=("a", "b", "c"), **options):
     return model
 
 
-@pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 5.0])
-def test_shares_have_the_distribution(alpha):
-    shares = beta_shares(0, 7, alpha, 20_000).numpy().astype(np.float64)
-    assert ((shares >= 0) & (shares <= 1)).all()
-    variance = 1 / (4 * (2 * alpha + 1))
-    # Four standard errors of the mean; the fourth moment is at most 1/16.
-    assert abs(shares.mean() - 0.5) < 4 * np.sqrt(variance / 20_000)
-    assert abs(shares.var() - variance) < 4 * np.sqrt(1 / 16 / 20_000)
-    drawn = np.random.default_rng(0).beta(alpha, alpha, 20_000)
-    for quantile in (0.05, 0.3):
-        below = [(x < quantile).mean() for x in (shares, drawn)]
-        # Four standard errors of a difference of two shares of at most 1/2.
-        assert abs(below[0] - below[1]) < 4 * np.sqrt(2 / 4 / 20_000)
-
-
 def test_shares_are_a_function_of_seed_and_step():
-    draws = [
-        tuple(beta_shares(seed, tf.constant(step), 0.2, 3).numpy())
-        for seed in (0, 1)
-        for step in range(5)
-    ]
-    again = [tuple(beta_shares(0, step, 0.2, 3).numpy()) for step in range(5)]
-    assert draws[:5] == again
-    assert len({share for draw in draws for share in draw}) == 30
+    def draws(seed):
+        model = make(seed=seed)
+        found = []
+        for step in range(5):
+            model.optimizer.iterations.assign(step)
+            found.append(tuple(model.draw_shares().numpy()))
+        return found
 
-
-def test_a_small_alpha_mixes_nothing():
-    shares = beta_shares(0, 0, 1e-4, 1000).numpy()
-    assert np.isfinite(shares).all()
-    assert 400 < (shares > 0.5).sum() < 600
-    assert (np.minimum(shares, 1 - shares) < 1e-6).mean() > 0.95
+    first, other = draws(0), draws(1)
+    assert first == draws(0)
+    assert len({share for draw in first + other for share in draw}) == 30
 
 
 @pytest.mark.parametrize("share", [1.0, 0.0])
