@@ -79,10 +79,11 @@ benchmark: setup-dev
 	$(BIN)/python -m benchmarks.input $(DATA_FLAG) $(TORCH_FLAG)
 	$(BIN)/python -m benchmarks.startup $(DATA_FLAG)
 	$(BIN)/python -m benchmarks.memory $(TORCH_FLAG)
+	$(BIN)/python -m benchmarks.methods
 
 # All methods on all four targets of the built-in data, tables and figures.
 protocol: setup
-	$(BIN)/python tuning/leave_one_out.py --methods aggregate aggregate-sgd multi_headed metareg dmg --epochs 3 --image-size 32 --cache disk --output runs/protocol
+	$(BIN)/python tuning/leave_one_out.py --methods all --epochs 3 --image-size 32 --cache disk --output runs/protocol
 	$(BIN)/python tuning/paper.py runs/protocol
 
 check: lint test smoke wheel-smoke

@@ -4,11 +4,18 @@ DOMAINS = ("art_painting", "cartoon", "photo")
 CLASSES = 7
 
 
-def ours(method: str, backbone: str, image_size: int, precision="float32"):
+def ours(
+    method: str,
+    backbone: str,
+    image_size: int,
+    precision="float32",
+    sharpness: str | None = None,
+):
     """Returns our model, compiled as a run compiles it."""
     import keras
 
     from dmg_tf.methods.build import build_model
+    from dmg_tf.methods.sharpness import Sharpness
     from dmg_tf.training.optimizers import Adam
     from dmg_tf.training.schedules import EpochSchedule
 
@@ -16,8 +23,13 @@ def ours(method: str, backbone: str, image_size: int, precision="float32"):
     model = build_model(
         method, backbone, CLASSES, DOMAINS, image_size=image_size
     )
-    model.compile(
-        optimizer=Adam(EpochSchedule(1e-4, "exponential", 100), l2=1e-5)
+    model.total_steps = 1000
+    if sharpness:
+        model.sharpness = Sharpness(kind=sharpness)
+    schedule = EpochSchedule(1e-4, "exponential", 100)
+    model.compile(optimizer=Adam(schedule, l2=1e-5))
+    model.use_optimizers(
+        {name: Adam(schedule, l2=1e-5) for name in model.trained_apart()}
     )
     return model
 

@@ -31,7 +31,15 @@ OURS = (
 STEPS_OF_FIT = 4
 
 
-def worker(method, backbone, image_size, batch_size, precision="", fit=False):
+def worker(
+    method,
+    backbone,
+    image_size,
+    batch_size,
+    precision="",
+    fit=False,
+    sharpness=None,
+):
     """Returns the function that takes one step and gives its seconds."""
     rng = np.random.default_rng(0)
     shape = (batch_size, image_size, image_size, 3)
@@ -48,7 +56,7 @@ def worker(method, backbone, image_size, batch_size, precision="", fit=False):
         model, inputs = models.plain_keras(backbone, image_size), images
     else:
         model = models.ours(
-            method, backbone, image_size, precision or "float32"
+            method, backbone, image_size, precision or "float32", sharpness
         )
         inputs = {"image": images, "domain_ids": ids}
     data = tf.data.Dataset.from_tensors((inputs, labels)).repeat()

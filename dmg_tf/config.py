@@ -414,6 +414,11 @@ class RunConfig:
             raise UserError(
                 "--average swad needs steps to average: give --epochs 1 or more"
             )
+        if self.freeze_batch_norm and self.weights == "none":
+            raise UserError(
+                "--freeze-batch-norm keeps the statistics that weights come "
+                "with, and there are none: give --weights imagenet or a file"
+            )
         self._check_parts()
         if self.data_service is not None and self.cache == "memory":
             raise UserError(

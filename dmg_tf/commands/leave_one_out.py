@@ -23,7 +23,7 @@ from dmg_tf.studies.sweep.variants import (
     add_option_flags,
     default_methods,
     methods_of,
-    shorthands,
+    own_shorthands,
 )
 
 
@@ -50,8 +50,9 @@ def make_parser(methods: Sequence[str] | None = None) -> OneLineParser:
         nargs="+",
         default=usual,
         metavar="METHOD",
-        help="METHOD or METHOD:flag=value[,flag=value]; short names: "
-        f"{', '.join(shorthands())} (default: {' '.join(usual)})",
+        help="METHOD, METHOD:flag=value[,flag=value], or all for every "
+        "method; METHOD-sgd is short for METHOD:optimizer=sgd, and there are "
+        f"{', '.join(own_shorthands())} (default: {' '.join(usual)})",
     )
     sweep.add_argument(
         "--backbones",

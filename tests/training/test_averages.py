@@ -250,6 +250,10 @@ def test_patience(config, tmp_path):
             "--sharpness none",
         ),
         (
+            {"freeze_batch_norm": True},
+            "--freeze-batch-norm keeps the statistics that weights come with",
+        ),
+        (
             {**SWAD, "epochs": 0, "method": "dica"},
             "--average swad needs steps to average",
         ),

@@ -12,7 +12,12 @@ from dmg_tf.backbones.cutting import cut_before
 from dmg_tf.layers.batch_norm import FusedBatchNorm
 from dmg_tf.layers.replica_random import permutation, uniform
 from dmg_tf.methods.base import DomainModel
-from dmg_tf.methods.inner_steps import values_of, with_gradients
+from dmg_tf.methods.in_place import ValuesInPlace
+from dmg_tf.methods.inner_steps import (
+    sources_of,
+    values_of,
+    with_gradients,
+)
 from dmg_tf.methods.network import layers_of
 from dmg_tf.methods.replicas import mean_over_replicas
 from dmg_tf.methods.sagnet.randomise import (
@@ -166,7 +171,9 @@ class SagNet(DomainModel):
     def objective(self, inputs, labels, weights=None):
         """Returns all terms of a step of the authors' form."""
         variables = self.adversary_weights
+        sources = sources_of(variables)
         with tf.GradientTape() as early:
+            early.watch(sources)
             maps = self.entry(inputs, training=True)
             # Their content is drawn first.
             other = with_other_content(maps, self.partners(tf.shape(maps)[0]))
@@ -179,7 +186,7 @@ class SagNet(DomainModel):
             # 16 bits need the optimiser's scale all the way to the variables.
             scaled = self.optimizer.scale_loss(weighted)
         gradients = early.gradient(
-            other, variables, output_gradients=late.gradient(scaled, seen)
+            other, sources, output_gradients=late.gradient(scaled, seen)
         )
         scale = self.optimizer.scale_loss(tf.ones([]))
         gradients = self.clipped(
@@ -260,7 +267,7 @@ class SagNet(DomainModel):
     def _other_content(self, inputs):
         """Returns features of other content, by a further pass of f."""
         # What is drawn and counted in the pass is that of the first one.
-        with keras.StatelessScope():
+        with ValuesInPlace([], []):
             features = self.entry(inputs, training=True)
         return with_other_content(
             features, self.partners(tf.shape(features)[0])

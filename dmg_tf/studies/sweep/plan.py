@@ -11,7 +11,11 @@ from dmg_tf.data.domains import as_known, domain_names, pick_domains
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import name_part
 from dmg_tf.runs.folder import check_run_dir, finished_results
-from dmg_tf.studies.sweep.variants import Variant, parse_variant
+from dmg_tf.studies.sweep.variants import (
+    Variant,
+    parse_variant,
+    written_out,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,7 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     where = args.data or "the built-in dataset"
     for target in targets:
         pick_domains(domains, target, args.sources, where)
-    variants = [parse_variant(text) for text in dict.fromkeys(args.methods)]
+    variants = [parse_variant(text) for text in written_out(args.methods)]
     # Seeds go round outermost: a sweep that is stopped has whole tables.
     combinations = itertools.product(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),

@@ -19,6 +19,8 @@ from dmg_tf.methods.spec import no_option, owners_of
 from dmg_tf.registry import METHODS
 from dmg_tf.settings import add_flags, fields_of, flag_of, names_of, type_of
 
+# Stands for every method.
+ALL = "all"
 # What a sweep goes over by itself; no variant may set it.
 SWEPT = ("target", "method", "backbone", "seed", "output")
 
@@ -30,9 +32,26 @@ def shorthands() -> dict[str, str]:
     Further ones are a method's own (`MethodSpec.variants`).
     """
     known = {f"{name}-sgd": f"{name}:optimizer=sgd" for name in METHODS.names()}
-    for name in METHODS.names():
-        known.update(METHODS[name].variants)
-    return known
+    return {**known, **own_shorthands()}
+
+
+def own_shorthands() -> dict[str, str]:
+    """Returns {short name: variant} that methods have of their own."""
+    return {
+        short: variant
+        for name in METHODS.names()
+        for short, variant in METHODS[name].variants.items()
+    }
+
+
+def written_out(texts: Sequence[str]) -> list[str]:
+    """Returns variants as they are written, each once; "all" is all methods."""
+    methods = [
+        name
+        for text in texts
+        for name in (METHODS.names() if text == ALL else (text,))
+    ]
+    return list(dict.fromkeys(methods))
 
 
 def default_methods() -> list[str]:
@@ -90,7 +109,7 @@ def parse_variant(text: str) -> Variant:
     known = shorthands()
     method, _, rest = known.get(text, text).partition(":")
     if method not in METHODS.names():
-        raise unknown_name("method", text, (*METHODS.names(), *known))
+        raise unknown_name("method", text, (*METHODS.names(), ALL, *known))
     fields = _settings_of(method)
     flags = []
     for part in filter(None, rest.split(",")):
@@ -133,7 +152,8 @@ def methods_of(argv: Sequence[str]) -> list[str]:
         texts = parser.parse_known_args(list(argv))[0].methods
     except argparse.ArgumentError:  # "--methods" without a name behind it
         texts = default_methods()
-    return list(dict.fromkeys(parse_variant(text).method for text in texts))
+    methods = (parse_variant(text).method for text in written_out(texts))
+    return list(dict.fromkeys(methods))
 
 
 def add_option_flags(

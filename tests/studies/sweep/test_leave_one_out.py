@@ -9,7 +9,9 @@ import time
 import pytest
 
 from dmg_tf.commands import leave_one_out
+from dmg_tf.registry import METHODS
 from dmg_tf.studies.sweep import runner
+from dmg_tf.studies.sweep.variants import written_out
 from tests.conftest import ROOT
 
 FAKE = ROOT / "tests" / "studies" / "fake_runs.py"
@@ -171,6 +173,13 @@ def test_no_table_when_all_fail(sweep, capsys, monkeypatch):
     assert sweep("--methods", "aggregate") == 1
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("failed: ") == 3
+
+
+def test_all_is_every_method_once():
+    words = leave_one_out.methods_of(["--methods", "dmg-sgd", "all"])
+    assert words[0] == "dmg" and sorted(words) == sorted(METHODS.names())
+    written = written_out(["dmg-sgd", "all", "aggregate"])
+    assert written == ["dmg-sgd", *METHODS.names()]
 
 
 @pytest.mark.parametrize(
