@@ -207,13 +207,16 @@ class RunFolder:
         """Removes what this run wrote, unless it can go on with it."""
         if not self._lock.held or self._has_own_checkpoint():
             return
+        # It may be interrupted again: what is left is then a run to go on with,
+        # or no state of it at all.
         if self.prolongs:
+            (self.work / CONFIG).unlink(missing_ok=True)
             remove_folder(self.work)
         elif not self.going_on:
-            for name in (*RUN_FILES, FILE_NAME):
-                (self.path / name).unlink(missing_ok=True)
             for folder in (self.checkpoint, self.logs):
                 remove_folder(folder)
+            for name in (FILE_NAME, *reversed(RUN_FILES)):
+                (self.path / name).unlink(missing_ok=True)
 
     def _has_own_checkpoint(self) -> bool:
         before = _numbers(self.path) if self.prolongs else ()

@@ -430,6 +430,29 @@ def test_killed_before_its_first_file_was_whole(original, tmp_path):
         assert [p.name for p in output.iterdir()] == [LOCK_NAME]
 
 
+@pytest.mark.parametrize("removed", range(5))
+def test_interrupted_again_while_it_cleans_up(
+    original, tmp_path, monkeypatch, removed
+):
+    config = config_of(original / "data", tmp_path / "run", 2)
+    config = config.resolve("folder")
+    left, plain = iter(range(removed)), pathlib.Path.unlink
+
+    def unlink(path, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        plain(path, **options)
+
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        with RunFolder.open(config, resume=False) as folder:
+            record = DataRecord.read(original / "run")
+            with folder.writing(config, {}, record):
+                patch.setattr(pathlib.Path, "unlink", unlink)
+                raise KeyboardInterrupt
+    with RunFolder.open(config, resume=True) as folder:
+        assert folder.going_on and folder.results is None
+
+
 def test_what_was_half_written_is_removed(place):
     run_dir = place / "run"
     before = {p.relative_to(run_dir) for p in run_dir.rglob("*")}
