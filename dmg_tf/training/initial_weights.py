@@ -33,10 +33,11 @@ def load_initial_weights(
     if weight_files.is_keras_weights(path):
         try:
             model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # HDF5 raises many kinds on damaged files
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"the weights {path} do not fit {config.method} on "
-                f"{config.backbone}: {str(error).splitlines()[0]}"
+                f"{config.backbone}: {reason}"
             ) from error
     else:
         model.load_torchvision(

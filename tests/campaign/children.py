@@ -167,6 +167,7 @@ def start(main, argv, log, kill: Kill | None = None, watched=None) -> Child:
     log = pathlib.Path(log)
     counter = log.with_suffix(".changes")
     counter.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
     begin = time.monotonic()
     pid = os.fork()
     if not pid:
@@ -220,7 +221,7 @@ class Forks:
         if not pid:
             preexec_fn()
             start = command.index("train") + 1
-            _become(lambda: self._main(command[start:]), stdout.fileno())
+            _become(lambda: self._main(command[start:]), stdout.name)
         return _Fork(pid)
 
 
@@ -292,26 +293,42 @@ def _child(main, argv, log, counter, kill, watched):
             counter.write_text(str(changes[0]))
         return code
 
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    _become(act, file)
+    _become(act, log)
 
 
-def _become(act, output=None):
-    """Lets a forked process do something and end; never returns."""
+def _become(act, log=None):
+    """Lets a forked process do something and end; never returns.
+
+    Args:
+        act: () -> exit code.
+        log: A file that what it prints is added to.
+    """
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if output is not None:
-            os.dup2(output, 1)
-            os.dup2(output, 2)
+        if log is not None:
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
             sys.stdout = open(1, "w", buffering=1, closefd=False)
             sys.stderr = open(2, "w", buffering=1, closefd=False)
         code = act()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 2
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        # Before a program begins, and behind its end, an interruption is not
+        # its own.
+        places = [
+            at.filename for at in traceback.extract_tb(error.__traceback__)
+        ]
+        if isinstance(error, KeyboardInterrupt) and not any(
+            "/dmg_tf/" in place for place in places
+        ):
+            code = 130
+        else:
+            traceback.print_exc()
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code or 0)
