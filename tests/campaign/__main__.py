@@ -113,7 +113,11 @@ def main(argv=None) -> int:
     )
     parser.add_argument("--json", metavar="FILE", help="adds the counts to it")
     args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
     counts, seconds = {}, {}
+    row = {"arguments": " ".join(words), "seconds": seconds, "counts": counts}
+    file = pathlib.Path(args.json) if args.json else None
+    before = json.loads(file.read_text()) if file and file.exists() else []
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         root = pathlib.Path(folder)
         ground = make_ground(root)
@@ -126,12 +130,8 @@ def main(argv=None) -> int:
             seconds[part] = round(time.monotonic() - begin)
             counts[part] = dict(sorted(found.items()))
             _print_counts(part, counts[part], seconds[part])
-    if args.json:
-        file = pathlib.Path(args.json)
-        rows = json.loads(file.read_text()) if file.exists() else []
-        words = sys.argv[1:] if argv is None else argv
-        row = {"arguments": " ".join(words), "seconds": seconds, **counts}
-        file.write_text(json.dumps([*rows, row], indent=2) + "\n")
+            if file:
+                file.write_text(json.dumps([*before, row], indent=2) + "\n")
     failures = sum(
         n for found in counts.values() for key, n in found.items() if _bad(key)
     )

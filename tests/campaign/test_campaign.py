@@ -42,8 +42,9 @@ def test_a_short_campaign_finds_nothing(tmp_path):
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith("\n0 failures\n")
-    ((counts),) = json.loads(file.read_text())
-    assert set(SHORT) == set(campaign.PARTS) < set(counts)
+    (row,) = json.loads(file.read_text())
+    counts = row["counts"]
+    assert set(SHORT) == set(campaign.PARTS) == set(counts)
     assert counts["kills"]["kills"] == SHORT["kills"]
     assert counts["kills"]["lives compared"] >= 1
     for part in ("damages", "weights", "pairs", "requests"):
@@ -51,7 +52,6 @@ def test_a_short_campaign_finds_nothing(tmp_path):
     for part in ("predict", "check"):
         assert counts["images"][f"{part}: tried"] == SHORT["images"]
     assert counts["names"]["tried"] >= SHORT["names"]
-    assert counts["pairs"].get("tried") == SHORT["pairs"]
     assert counts["requests"]["afterwards: answered 200"] == 1
 
 
