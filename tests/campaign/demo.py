@@ -115,7 +115,7 @@ def _raw(port, parts, pause=0.0, listens=True):
     except OSError as error:
         return type(error).__name__
     found = re.match(rb"HTTP/1\.1 (\d+) ", reply)
-    if not found and reply.startswith(b'{"error": "Bad request'):
+    if not found and reply.startswith(b'{"error": '):
         # Of what names no version of HTTP, version 0.9 is spoken: no header.
         return 400
     return int(found[1]) if found else "no status"

@@ -1,5 +1,6 @@
 """What the weights of a run's model start from."""
 
+import h5py
 import pytest
 
 from dmg_tf.config import RunConfig
@@ -9,13 +10,21 @@ from dmg_tf.training.initial_weights import load_initial_weights
 from tests.cases.damage import damages
 
 
-def test_damaged_weights_of_keras_are_told(with_stub, tmp_path):
-    model = build_model("aggregate", "stub", 2, ("a", "b"), image_size=32)
-    path = tmp_path / "net.weights.h5"
-    model.save_weights(path)
-    config = RunConfig(
+@pytest.fixture(scope="module")
+def model(with_stub):
+    return build_model("aggregate", "stub", 2, ("a", "b"), image_size=32)
+
+
+def config_of(path):
+    return RunConfig(
         target="c", backbone="stub", method="aggregate", weights=str(path)
     )
+
+
+def test_damaged_weights_of_keras_are_told(model, tmp_path):
+    path = tmp_path / "net.weights.h5"
+    model.save_weights(path)
+    config = config_of(path)
     load_initial_weights(model, config)
     told = 0
     for _, damaged in damages([path], 120, seed=1):
@@ -29,6 +38,14 @@ def test_damaged_weights_of_keras_are_told(with_stub, tmp_path):
             told += 1
         path.write_bytes(whole)
     assert told >= 20
-    path.unlink()
+
+
+def test_a_part_that_is_missing_is_told(model, tmp_path):
+    path = tmp_path / "net.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        del file["layers/task_network/stages/functional/layers"]
+    with pytest.raises(UserError, match="do not fit "):
+        load_initial_weights(model, config_of(path))
     with pytest.raises(UserError, match="cannot read weights"):
-        load_initial_weights(model, config)
+        load_initial_weights(model, config_of(tmp_path / "none.weights.h5"))
