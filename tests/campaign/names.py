@@ -108,7 +108,7 @@ def attack(root, ground, count, seed, say=print) -> collections.Counter:
     while counts["tried"] < count:
         draw = random.Random(f"{seed} {number}")
         folder = root / "data"
-        names = _write(folder, draw, refused=number % 3 == 2, most=count)
+        names = _write(folder, draw, refused=number % 3 == 0, most=count)
         counts["tried"] += names.count
         for problem in _use(root, folder, names, ground, counts):
             counts[": ".join(problem.split(": ")[:2])] += 1
