@@ -303,7 +303,9 @@ def _was_complete(life, end) -> bool:
 
 
 def _ended_badly(end) -> str | None:
-    if "Traceback" in end.printed:
+    # Behind the line that says so, a second interruption meets Python's own
+    # clean-up, which shows it.
+    if "Traceback" in end.printed.partition("\ninterrupted; ")[0]:
         places = re.findall(r'File ".*/(.*)", line (\d+)', end.printed)
         return f"traceback: {places[-3:]}"
     if end.code not in (0, 130, 143, -signal.SIGKILL, -signal.SIGTERM):
