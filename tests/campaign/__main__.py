@@ -60,15 +60,15 @@ def _pairs(root, ground, count, args):
 
 # {part: (what is counted, how many are usual, its attack)}
 PARTS = {
-    "kills": ("kills", 100, _kills),
+    "kills": ("kills", 60, _kills),
     "images": (
         "damaged images",
-        2000,
+        1000,
         lambda at, ground, n, args: images.attack(at, ground, n, args.seed),
     ),
     "damages": (
         "damaged files of runs and exports",
-        200,
+        40,
         lambda at, ground, n, args: damages.attack(at, ground, n, args.seed),
     ),
     "weights": (
@@ -78,17 +78,17 @@ PARTS = {
     ),
     "names": (
         "hostile names",
-        200,
+        100,
         lambda at, ground, n, args: names.attack(at, ground, n, args.seed),
     ),
     "pairs": (
         "pairs of processes in one place",
-        20,
+        10,
         _pairs,
     ),
     "requests": (
         "requests to the demo",
-        1000,
+        500,
         lambda at, ground, n, args: demo.attack(at, ground, n, args.seed),
     ),
 }
