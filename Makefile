@@ -61,8 +61,9 @@ smoke: setup-dev
 	$(BIN)/python -m dmg_tf.predict runs/smoke/saved_model runs/smoke/images/*/sketch --csv runs/smoke/predictions.csv
 	$(BIN)/python -m dmg_tf.data.check runs/smoke/images/* --fast
 
-# Kills runs, searches and exports and goes on with them; damages images and run
-# folders. Counts, and a line for each failure. Longer: ARGS="--kills 1000".
+# Kills what runs and goes on with it; damages images, run folders and weights;
+# hostile names, two at once, the demo under load. Counts, and a line for each
+# failure. Longer: ARGS="--kills 1000".
 campaign: setup-dev
 	$(BIN)/python -m tests.campaign $(ARGS)
 

@@ -12,7 +12,7 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.printable import say
 from dmg_tf.errors import UserError
-from dmg_tf.files import writing
+from dmg_tf.files import remove_leftovers, writing
 from dmg_tf.flags import add_config_flags
 from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.devices import check_devices
@@ -107,6 +107,8 @@ def main(argv: list[str] | None = None) -> int:
             done, missing = load_runs(folder)
             text, files = write_tables(done, folder, args.with_paper)
             page = write_sweep_page(done, folder, args.with_paper, missing)
+            # What a sweep that was killed left half-written.
+            remove_leftovers(folder, [path.name for path in (*files, page)])
             say(text)
             say(f"Tables: {', '.join(map(str, files))}")
             say(f"To look at: {page}")

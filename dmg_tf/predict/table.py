@@ -1,7 +1,6 @@
 """The table of predictions: its columns, its rows, its file."""
 
 import contextlib
-import csv
 import io
 import os
 import sys
@@ -12,7 +11,7 @@ import numpy as np
 from dmg_tf.console.printable import printable
 from dmg_tf.errors import UserError
 from dmg_tf.files import open_replacing, writing
-from dmg_tf.runs.cells import inert
+from dmg_tf.runs.cells import csv_writer, inert
 from dmg_tf.runs.facts import ModelFacts
 
 
@@ -131,7 +130,7 @@ class Table:
             BrokenPipeError: If nobody reads on.
         """
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv_writer(text)
         writer.writerows(map(inert, rows))
         text = text.getvalue()
         text = printable(text) if self._shown else text

@@ -1,5 +1,6 @@
-"""Cells of CSV files that a spreadsheet does not take for formulas."""
+"""Cells of CSV files: whole, and none that a spreadsheet runs as a formula."""
 
+import csv
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +28,25 @@ def original(cells: Iterable[str]) -> list[str]:
         cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
         for cell in cells
     ]
+
+
+class _Lines:
+    """Ends a writer's rows with a line feed alone."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, row):
+        self._file.write(f"{row[:-2]}\n")
+
+
+def csv_writer(file):
+    """Returns a `csv.writer` of lines that end with a line feed.
+
+    Up to Python 3.12, it quotes a carriage return in a cell only if lines end
+    with one; without quotes, the name of a file would end the row.
+    """
+    return csv.writer(_Lines(file), lineterminator="\r\n")
 
 
 def _is_formula(cell: str) -> bool:

@@ -19,6 +19,7 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.data.examples import DomainData
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.folders.checksums import Checksums, checked_bytes, read_json
+from dmg_tf.runs.cells import csv_writer
 
 FILE_NAME = "data.json"
 IMAGES_NAME = "images.csv.gz"
@@ -253,7 +254,7 @@ def _size(path) -> str:
 
 def _to_csv(images) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv_writer(text)
     writer.writerow(_HEADER)
     writer.writerows(images)
     # A name that is no text keeps its bytes.

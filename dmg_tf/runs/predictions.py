@@ -17,7 +17,7 @@ import numpy as np
 from dmg_tf.data.names import OVERALL
 from dmg_tf.errors import DamagedFile
 from dmg_tf.folders.checksums import checked_bytes
-from dmg_tf.runs.cells import inert, original
+from dmg_tf.runs.cells import csv_writer, inert, original
 
 FILE_NAME = "predictions.csv"
 OUT_OF_DOMAIN = "out_of_domain"
@@ -111,7 +111,7 @@ def write_predictions(
     with open(
         path, "w", encoding="utf-8", errors="surrogateescape", newline=""
     ) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         names = (name for rule in rules for name in _pair(rule))
         writer.writerow(inert([*_FIRST, *names]))
         for split in splits:

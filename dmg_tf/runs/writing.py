@@ -19,7 +19,7 @@ from dmg_tf.files import (
     writing,
 )
 from dmg_tf.folders.checksums import FILE_NAME, NEXT, Checksums
-from dmg_tf.folders.lock import Lock, alone_beside, alone_in
+from dmg_tf.folders.lock import LOCK_NAME, Lock, alone_beside, alone_in
 from dmg_tf.runs import data_record
 from dmg_tf.runs.data_record import DataRecord, check_names
 from dmg_tf.runs.folder import (
@@ -84,6 +84,8 @@ class RunFolder:
         """
         folder = cls._look(config, resume)
         if folder.results is not None or not chief:
+            if chief:
+                folder._tidy()
             yield folder
             return
         with (
@@ -103,6 +105,12 @@ class RunFolder:
         results = finished_results(path, config)
         prolongs = results is None and (path / RESULTS).exists()
         return cls(path, True, results, prolongs)
+
+    def _tidy(self) -> None:
+        """Ends what the process that finished the run was killed in."""
+        if any((self.path / name).exists() for name in (NEXT, LOCK_NAME)):
+            with contextlib.suppress(InUse), alone_in(self.path, INSTEAD):
+                clean(self.path)
 
     @property
     def work(self) -> pathlib.Path:
@@ -207,13 +215,16 @@ class RunFolder:
         """Removes what this run wrote, unless it can go on with it."""
         if not self._lock.held or self._has_own_checkpoint():
             return
+        # It may be interrupted again: what is left is then a run to go on with,
+        # or no state of it at all.
         if self.prolongs:
+            (self.work / CONFIG).unlink(missing_ok=True)
             remove_folder(self.work)
         elif not self.going_on:
-            for name in (*RUN_FILES, FILE_NAME):
-                (self.path / name).unlink(missing_ok=True)
             for folder in (self.checkpoint, self.logs):
                 remove_folder(folder)
+            for name in (FILE_NAME, *reversed(RUN_FILES)):
+                (self.path / name).unlink(missing_ok=True)
 
     def _has_own_checkpoint(self) -> bool:
         before = _numbers(self.path) if self.prolongs else ()

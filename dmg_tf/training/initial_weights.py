@@ -1,6 +1,7 @@
 """What the weights of a run's model start from."""
 
 import pathlib
+import warnings
 
 import keras
 
@@ -32,11 +33,15 @@ def load_initial_weights(
         path = pathlib.Path(config.weights)
     if weight_files.is_keras_weights(path):
         try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras would leave out a part and warn.
+                warnings.filterwarnings("error", "Skipping")
+                model.load_weights(path)
+        except Exception as error:  # HDF5 raises many kinds on damaged files
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"the weights {path} do not fit {config.method} on "
-                f"{config.backbone}: {str(error).splitlines()[0]}"
+                f"{config.backbone}: {reason}"
             ) from error
     else:
         model.load_torchvision(

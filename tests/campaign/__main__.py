@@ -1,6 +1,7 @@
 """Attacks the programs and prints what came of it: `make campaign`.
 
-python -m tests.campaign [--kills N] [--images N] [--damages N] [--seed N]
+python -m tests.campaign [--kills N] [--images N] [--damages N] [--weights N]
+    [--names N] [--pairs N] [--requests N] [--seed N]
 
 Everything is written to a temporary folder. The exit code is 1 if anything
 failed; each failure is a line with what is needed to repeat it.
@@ -16,74 +17,136 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.campaign import damages, images, kills
-from tests.campaign.children import flags, mains, make_data, run
+from tests.campaign import (
+    damages,
+    demo,
+    images,
+    kills,
+    names,
+    pairs,
+    weights,
+)
+from tests.campaign.children import Ground, make_ground
 
 # What is counted and is no failure.
-FINE = ("kills", "tried", "read", "refused", "no effect")
+FINE = (
+    "kills",
+    "lives compared",
+    "finished before",
+    "tried",
+    "read",
+    "refused",
+    "no effect",
+    "answered",
+    "both right",
+)
+
+
+def _lives(ground: Ground, args):
+    chosen = kills.lives(ground)
+    return [
+        life for life in chosen if not args.lives or life.name in args.lives
+    ]
+
+
+def _kills(root, ground, count, args):
+    chosen = _lives(ground, args)
+    return kills.attack(root, count, args.seed, chosen, args.jobs)
+
+
+def _pairs(root, ground, count, args):
+    return pairs.attack(root, _lives(ground, args), count, args.seed)
+
+
+# {part: (what is counted, how many are usual, its attack)}
+PARTS = {
+    "kills": ("kills", 60, _kills),
+    "images": (
+        "damaged images",
+        1000,
+        lambda at, ground, n, args: images.attack(at, ground, n, args.seed),
+    ),
+    "damages": (
+        "damaged files of runs and exports",
+        40,
+        lambda at, ground, n, args: damages.attack(at, ground, n, args.seed),
+    ),
+    "weights": (
+        "damaged weight files",
+        2000,
+        lambda at, ground, n, args: weights.attack(at, ground, n, args.seed),
+    ),
+    "names": (
+        "hostile names",
+        100,
+        lambda at, ground, n, args: names.attack(at, ground, n, args.seed),
+    ),
+    "pairs": (
+        "pairs of processes in one place",
+        10,
+        _pairs,
+    ),
+    "requests": (
+        "requests to the demo",
+        500,
+        lambda at, ground, n, args: demo.attack(at, ground, n, args.seed),
+    ),
+}
 
 
 def main(argv=None) -> int:
     """Runs the campaign; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--kills", type=int, default=100, metavar="N")
-    parser.add_argument("--images", type=int, default=2000, metavar="N")
-    parser.add_argument("--damages", type=int, default=500, metavar="N")
+    for part, (what, usual, _) in PARTS.items():
+        parser.add_argument(
+            f"--{part}", type=int, default=usual, metavar="N", help=what
+        )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="counts, to keep")
+    parser.add_argument(
+        "--lives",
+        nargs="+",
+        metavar="NAME",
+        help="what is killed or started twice, of all",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="killed at a time"
+    )
+    parser.add_argument("--json", metavar="FILE", help="adds the counts to it")
     args = parser.parse_args(argv)
-    counts = {}
+    words = sys.argv[1:] if argv is None else argv
+    counts, seconds = {}, {}
+    row = {"arguments": " ".join(words), "seconds": seconds, "counts": counts}
+    file = pathlib.Path(args.json) if args.json else None
+    before = json.loads(file.read_text()) if file and file.exists() else []
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         root = pathlib.Path(folder)
-        for name, attack in (
-            ("kills", lambda at: kills.attack(at, args.kills, args.seed)),
-            ("images", lambda at: _images(at, args.images, args.seed)),
-            ("damages", lambda at: damages.attack(at, args.damages, args.seed)),
-        ):
-            if getattr(args, name):
-                (root / name).mkdir()
-                begin = time.monotonic()
-                counts[name] = attack(root / name)
-                seconds = time.monotonic() - begin
-                _print_counts(name, counts[name], seconds)
-    rows = {}
-    for part, found in counts.items():
-        rows[part] = {_words(key): found[key] for key in found}
-    if args.json:
-        text = json.dumps({"seed": args.seed, **rows}, indent=2, sort_keys=True)
-        pathlib.Path(args.json).write_text(text + "\n")
+        ground = make_ground(root)
+        for part, (_, _, attack) in PARTS.items():
+            if not getattr(args, part):
+                continue
+            (root / part).mkdir()
+            begin = time.monotonic()
+            found = attack(root / part, ground, getattr(args, part), args)
+            seconds[part] = round(time.monotonic() - begin)
+            counts[part] = dict(sorted(found.items()))
+            _print_counts(part, counts[part], seconds[part])
+            if file:
+                file.write_text(json.dumps([*before, row], indent=2) + "\n")
     failures = sum(
-        n for found in rows.values() for key, n in found.items() if _bad(key)
+        n for found in counts.values() for key, n in found.items() if _bad(key)
     )
     print(f"{failures} failures")
     return 1 if failures else 0
-
-
-def _images(root, count, seed):
-    model = root / "run"
-    data = make_data(root / "data")
-    end = run(
-        mains()["train"],
-        flags(data, "--output", model, "--method", "aggregate"),
-        root / "train.log",
-    )
-    if end.code:
-        raise RuntimeError(end.printed)
-    return images.attack(root, model, count, seed)
-
-
-def _words(key) -> str:
-    return ": ".join(key) if isinstance(key, tuple) else key
 
 
 def _bad(key) -> bool:
     return not key.rpartition(": ")[2].startswith(FINE)
 
 
-def _print_counts(name, counts, seconds):
-    print(f"\n{name}, {seconds:.0f} s")
-    for key in sorted(counts, key=_words):
-        print(f"{counts[key]:8d} {_words(key)}{' <-' * _bad(_words(key))}")
+def _print_counts(part, counts, seconds):
+    print(f"\n{part}, {seconds} s")
+    for key, count in counts.items():
+        print(f"{count:8d} {key}{' <-' * _bad(key)}")
     sys.stdout.flush()
 
 

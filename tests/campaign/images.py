@@ -6,6 +6,7 @@ stops the program, none is left out without a word.
 
 import collections
 import csv
+import functools
 import io
 import json
 import pathlib
@@ -28,12 +29,12 @@ FORMATS = {
 PART = 400
 
 
-def attack(root, model, count, seed, say=print) -> collections.Counter:
+def attack(root, ground, count, seed, say=print) -> collections.Counter:
     """Predicts and checks damaged images.
 
     Args:
         root: An empty folder.
-        model: A run folder.
+        ground: Whose run predicts.
         count: How many images; each goes through both commands.
         seed: Of the damage.
         say: Told of each failure, in a line.
@@ -43,7 +44,7 @@ def attack(root, model, count, seed, say=print) -> collections.Counter:
     """
     root, draw = pathlib.Path(root), random.Random(seed)
     programs, counts = mains(), collections.Counter()
-    sound = _sound_images()
+    sound = sound_images()
     for start in range(0, count, PART):
         folder = make_data(root / f"part{start}")
         target = folder / "sketch" / "cat"
@@ -56,7 +57,7 @@ def attack(root, model, count, seed, say=print) -> collections.Counter:
         table = root / "table.csv"
         end = run(
             programs["predict"],
-            [model, target, "--csv", table],
+            [ground.run, target, "--csv", table],
             root / "predict.log",
         )
         counts["predict: tried"] += len(names)
@@ -90,7 +91,9 @@ def _count_rows(end, table, names, counts, say):
             say(f"neither class nor reason for {name}: {json.dumps(row)}")
 
 
-def _sound_images() -> list[tuple[str, bytes]]:
+@functools.cache
+def sound_images() -> list[tuple[str, bytes]]:
+    """Returns [(suffix, contents)], three of each format."""
     rng = np.random.default_rng(0)
     found = []
     for mode in ("RGB", "L", "P"):

@@ -11,14 +11,23 @@ import hashlib
 import json
 import pathlib
 import random
+import re
 import shutil
 import signal
 
-from tests.campaign.children import Kill, flags, mains, make_data, run
+from dmg_tf.console.parser import program
+from tests.campaign.children import (
+    Kill,
+    flags,
+    mains,
+    run,
+    side_by_side,
+    well,
+)
 
 CLOCKS = ("seconds", "images_per_second")
 # Fields of results.json that no two runs have alike.
-VARIES = ("timing", "environment")
+VARIES = (*CLOCKS, "timing", "environment")
 SIGNALS = {
     "SIGKILL before a change of a file": None,
     "SIGKILL at any moment": (signal.SIGKILL,),
@@ -37,29 +46,31 @@ class Life:
         argv: (output folder) -> arguments of the first start.
         again: Arguments that are added when it goes on.
         prepare: (output folder) -> None, before the first start.
+        weight: How often it is chosen: what takes less time, more often.
+        complete: What it says, with exit code 2, where all was done before.
     """
 
-    def __init__(self, name, main, argv, again=(), prepare=None):
+    def __init__(
+        self,
+        name,
+        main,
+        argv,
+        again=(),
+        prepare=lambda out: None,
+        weight=1,
+        complete=None,
+    ):
         self.name, self.main, self.argv = name, main, argv
         self.again, self.prepare = list(again), prepare
+        self.weight, self.complete = weight, complete
 
 
-def lives(root) -> list[Life]:
+def lives(ground) -> list[Life]:
     """Returns the commands that are attacked."""
-    programs = mains()
-    data = make_data(root / "data")
+    programs, data = mains(), ground.data
 
     def train(*more):
         return lambda out: flags(data, "--output", out / "run", *more)
-
-    finished = root / "finished"
-    end = run(
-        programs["train"],
-        flags(data, "--output", finished, "--method", "aggregate"),
-        root / "finished.log",
-    )
-    if end.code:
-        raise RuntimeError(end.printed)
 
     def cache(out):
         return flags(
@@ -68,6 +79,14 @@ def lives(root) -> list[Life]:
             *("--cache", "disk", "--cache-dir", out / "cache"),
         )
 
+    @program()
+    def fill(argv):
+        from dmg_tf.data.streams.cache import DiskCache
+
+        folder, *paths = argv
+        DiskCache(folder, 32).fill(paths)
+        return 0
+
     def search(out):
         return flags(
             data,
@@ -75,6 +94,18 @@ def lives(root) -> list[Life]:
             *("--siou-weights", "0", "0.1", "--epochs", "1"),
         )
 
+    def sweep(out):
+        return [
+            *("--data", data, "--output", out / "sweep", "--weights", "none"),
+            *("--backbones", "stub", "--methods", "aggregate"),
+            *("--targets", "photo", "sketch", "--epochs", "1"),
+            *("--image-size", "32", "--batch-size", "4"),
+        ]
+
+    def copied(out):
+        shutil.copytree(ground.run, out / "run")
+
+    images = sorted(map(str, data.rglob("*.png")))
     return [
         Life("dmg", programs["train"], train(), ["--resume"]),
         Life(
@@ -83,14 +114,45 @@ def lives(root) -> list[Life]:
             train("--method", "aggregate", "--export"),
             ["--resume"],
         ),
-        Life("disk cache", programs["train"], cache, ["--resume"]),
+        Life("run on a disk cache", programs["train"], cache, ["--resume"]),
+        Life(
+            "finished run, more epochs",
+            programs["train"],
+            train("--method", "aggregate", "--epochs", "3", "--resume"),
+            prepare=copied,
+        ),
         Life("search", programs["search"], search),
+        Life("sweep", programs["sweep"], sweep),
         Life(
             "export",
             programs["export"],
-            lambda out: [finished, out / "saved"],
+            lambda out: [ground.run, out / "saved"],
+            weight=3,
+            complete="is not empty",
+        ),
+        Life(
+            "report",
+            programs["report"],
+            lambda out: [out / "run"],
+            prepare=copied,
+            weight=6,
+        ),
+        Life(
+            "cache fill",
+            fill,
+            lambda out: [out / "cache", *images],
+            weight=6,
         ),
     ]
+
+
+def lived(life, out):
+    """Lets a command live undisturbed; returns its end and what it left."""
+    out.mkdir(parents=True)
+    life.prepare(out)
+    log = out.with_name(f"{out.name}.log")
+    end = well(run(life.main, life.argv(out), log, watched=out))
+    return end, fingerprint(out)
 
 
 def fingerprint(folder) -> dict[str, str]:
@@ -100,24 +162,39 @@ def fingerprint(folder) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if path.is_dir() or "/logs/" in f"/{name}":
             continue
-        found[name] = _digest(path)
+        found[name] = _digest(path, folder)
     return found
 
 
-def _digest(path) -> str:
-    if path.name == "history.csv":
+def _digest(path, folder) -> str:
+    if path.name in ("history.csv", "results.csv"):
         with open(path, newline="") as file:
             rows = [
                 {k: v for k, v in row.items() if k not in CLOCKS}
                 for row in csv.DictReader(file)
             ]
         return json.dumps(rows)
-    if path.name == "predictions.csv":
+    if path.name == "results.json":
+        text = path.read_text().replace(str(folder), "")
+        return json.dumps(_steady(json.loads(text)))
+    # Predictions, an export's weights, kept images.
+    if path.name.startswith(("predictions.csv", "variables.")) or (
+        not path.suffix and len(path.parent.name) == 2
+    ):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if path.name == "model.keras":
         return json.dumps(_arrays(path))
     # Of others, that they are there: they hold clocks, paths and draws.
     return "there"
+
+
+def _steady(value):
+    """Returns what two runs have alike of a value of JSON."""
+    if isinstance(value, list):
+        return [_steady(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _steady(value[k]) for k in value if k not in VARIES}
 
 
 def _arrays(path) -> dict[str, str]:
@@ -140,74 +217,114 @@ def _arrays(path) -> dict[str, str]:
     return found
 
 
-def attack(root, count, seed, say=print) -> collections.Counter:
+def attack(root, count, seed, chosen, jobs=1, say=print) -> collections.Counter:
     """Kills commands and goes on with them.
+
+    A command is killed up to eight times, each time it is started again, until
+    it ends by itself; then all it left is compared. A kill that comes too late
+    is none.
 
     Args:
         root: An empty folder.
         count: How many kills.
         seed: Of the choice of commands and moments.
+        chosen: The commands, each a `Life`.
+        jobs: How many commands live at a time.
         say: Told of each failure, in a line.
 
     Returns:
-        {(kind of kill, "tried" or what failed): how often}.
+        {"kind of kill: tried", or what failed: how often}.
     """
     root = pathlib.Path(root)
-    counts = collections.Counter()
-    chosen = lives(root)
-    whole, changes, seconds = {}, {}, {}
+    unbroken = {}
     for life in chosen:
-        out = root / "whole" / life.name
-        out.mkdir(parents=True)
-        end = run(life.main, life.argv(out), root / "whole.log", watched=out)
-        if end.code:
-            raise RuntimeError(f"{life.name}: {end.printed}")
-        whole[life.name] = fingerprint(out)
-        changes[life.name], seconds[life.name] = end.changes, end.seconds
-    draw = random.Random(seed)
+        unbroken[life.name] = lived(life, root / "whole" / life.name)
+
+    def part(number):
+        place = root / f"part{number}"
+        place.mkdir()
+        share = count // jobs + (number < count % jobs)
+        draw = random.Random(f"{seed} {number}")
+        return lambda: _kill(place, share, draw, chosen, unbroken, say)
+
+    return side_by_side([part(number) for number in range(jobs)], root)
+
+
+def _kill(root, count, draw, chosen, unbroken, say):
+    counts = collections.Counter()
+    weights = [life.weight for life in chosen]
     while counts["kills"] < count:
-        life = draw.choice(chosen)
-        kind, signals = draw.choice(list(SIGNALS.items()))
+        (life,) = draw.choices(chosen, weights)
+        whole, expected = unbroken[life.name]
         out = root / "broken"
         out.mkdir()
-        moments, argv = [], life.argv(out)
-        for _ in range(draw.choice((1, 1, 2))):
-            kill = Kill(str(out), seconds=draw.random() * seconds[life.name])
+        life.prepare(out)
+        wanted = min(draw.randint(1, 8), count - counts["kills"])
+        moments, argv, trouble, landed = [], life.argv(out), None, 0
+        while landed < wanted and not trouble:
+            kind, signals = draw.choice(list(SIGNALS.items()))
+            # Early ones more often: they take less time, and late ones end
+            # the life.
+            share = draw.random() ** 2
             if signals:
-                kill = Kill(str(out), seconds=kill.seconds, signals=signals)
+                kill = Kill(
+                    str(out), seconds=share * whole.seconds, signals=signals
+                )
             else:
-                number = draw.randint(1, changes[life.name])
-                kill = Kill(str(out), change=number)
+                kill = Kill(str(out), change=1 + int(share * whole.changes))
             end = run(life.main, argv, root / "log", kill)
-            moments.append(kill.change or round(kill.seconds, 2))
-            counts["kills"] += 1
-            counts[kind, "tried"] += 1
-            trouble = _ended_badly(end)
-            if trouble:
-                counts[kind, trouble] += 1
-                say(f"{life.name}, {kind} {moments}: {trouble}: {_last(end)}")
+            moments.append(f"{kind} {kill.change or round(kill.seconds, 2)}")
             argv = [*life.argv(out), *life.again]
-        end = run(life.main, argv, root / "log")
-        trouble = _gone_on_badly(end, whole[life.name], out)
+            if not end.code or _was_complete(life, end):
+                counts[f"{kind}: finished before"] += 1
+                break
+            landed += 1
+            counts["kills"] += 1
+            counts[f"{kind}: tried"] += 1
+            trouble = _ended_badly(end)
+        if not trouble:
+            end = run(life.main, argv, root / "log")
+            trouble = _gone_on_badly(life, end, expected, out)
+        counts[f"{life.name}: kills"] += landed
+        counts["lives compared"] += 1
         if trouble:
-            counts[kind, trouble.split(":")[0]] += 1
-            say(f"{life.name}, {kind} {moments}: {trouble}")
+            counts[f"{life.name}: {trouble.split(':')[0]}"] += 1
+            say(f"{life.name}, {moments}: {trouble}: {_last(end)}", flush=True)
+            if trouble.startswith("traceback"):
+                say(end.printed[-4000:], flush=True)
         shutil.rmtree(out)
     return counts
 
 
+def _was_complete(life, end) -> bool:
+    return (
+        bool(life.complete) and end.code == 2 and (life.complete in end.printed)
+    )
+
+
 def _ended_badly(end) -> str | None:
-    if "Traceback" in end.printed:
-        return "traceback"
+    # Behind the line that says so, a second interruption meets Python's own
+    # clean-up, which shows it.
+    if "Traceback" in end.printed.partition("\ninterrupted; ")[0]:
+        places = re.findall(r'File ".*/(.*)", line (\d+)', end.printed)
+        return f"traceback: {places[-3:]}"
     if end.code not in (0, 130, 143, -signal.SIGKILL, -signal.SIGTERM):
         return "another exit code"
     return None
 
 
-def _gone_on_badly(end, expected, out) -> str | None:
-    if end.code:
-        return f"did not go on: {_last(end)}"
+def _gone_on_badly(life, end, expected, out) -> str | None:
+    if end.code and not _was_complete(life, end):
+        return "did not go on"
     found = fingerprint(out)
+    if end.code:
+        # A command that has nothing to do leaves a lock that nobody holds.
+        found = {n: found[n] for n in found if not n.endswith(".lock")}
+    return difference(found, expected)
+
+
+def difference(found, expected) -> str | None:
+    """Returns how two fingerprints differ, or None."""
     beside = sorted(set(found) - set(expected))
     if beside:
         return f"files left: {beside}"

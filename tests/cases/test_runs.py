@@ -29,6 +29,7 @@ from dmg_tf.folders.checksums import check_all
 from dmg_tf.folders.lock import LOCK_NAME, alone_in
 from dmg_tf.predict.predictor import load_predictor
 from dmg_tf.report.run_page import RunFiles, run_report
+from dmg_tf.runs import writing
 from dmg_tf.runs.data_record import DataRecord
 from dmg_tf.runs.folder import load_checked_model, read_results
 from dmg_tf.runs.predictions import read_predictions
@@ -428,6 +429,44 @@ def test_killed_before_its_first_file_was_whole(original, tmp_path):
     with RunFolder.open(config, resume=False) as folder:
         assert not folder.going_on
         assert [p.name for p in output.iterdir()] == [LOCK_NAME]
+
+
+def test_killed_while_all_of_the_new_takes_its_place(
+    place, longer, monkeypatch
+):
+    argv = flags(place / "data", place / "run", "--resume", epochs=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_move_next", lambda run_dir: interrupt())
+        assert train.main(argv) == 130
+    assert (place / "run" / "going_on").exists()
+    (place / "run" / LOCK_NAME).touch()
+    assert train.main(argv) == 0
+    left = {path.name for path in (place / "run").iterdir()}
+    assert not left & {"going_on", LOCK_NAME}
+    assert_same_run(place / "run", longer)
+
+
+@pytest.mark.parametrize("removed", range(5))
+def test_interrupted_again_while_it_cleans_up(
+    original, tmp_path, monkeypatch, removed
+):
+    config = config_of(original / "data", tmp_path / "run", 2)
+    config = config.resolve("folder")
+    left, plain = iter(range(removed)), pathlib.Path.unlink
+
+    def unlink(path, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        plain(path, **options)
+
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        with RunFolder.open(config, resume=False) as folder:
+            record = DataRecord.read(original / "run")
+            with folder.writing(config, {}, record):
+                patch.setattr(pathlib.Path, "unlink", unlink)
+                raise KeyboardInterrupt
+    with RunFolder.open(config, resume=True) as folder:
+        assert folder.going_on and folder.results is None
 
 
 def test_what_was_half_written_is_removed(place):

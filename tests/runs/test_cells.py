@@ -1,6 +1,9 @@
+import csv
+import io
+
 import pytest
 
-from dmg_tf.runs.cells import inert, original
+from dmg_tf.runs.cells import csv_writer, inert, original
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,12 @@ def test_formulas_become_text_and_come_back(cell, written):
 
 def test_numbers_are_left():
     assert inert([-1, -0.5, None]) == [-1, -0.5, None]
+
+
+def test_line_ends_stay_in_their_cells():
+    rows = [["a\rb", "c"], ["a\nb", "c\r\n"], ["\r", 'a"b'], ["a,b", ""]]
+    file = io.StringIO(newline="")
+    csv_writer(file).writerows(rows)
+    text = file.getvalue()
+    assert text.startswith('"a\rb",c\n"a\nb",')
+    assert list(csv.reader(io.StringIO(text, newline=""))) == rows

@@ -64,6 +64,8 @@ def _traced(size, pillow):
     return tf.function(
         lambda contents: _decode_whole(contents, size, pillow),
         input_signature=[tf.TensorSpec([], tf.string)],
+        # Nothing below is written as Python's `if`; looking takes a second.
+        autograph=False,
     )
 
 

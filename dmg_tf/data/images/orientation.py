@@ -16,7 +16,9 @@ _TAG, _SHORT, _LONG = 0x0112, 3, 4
 _EXIF_MARK = b"Exif\0\0"
 _APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
 # Traced once for all streams of a process: that takes a second each.
-_once = tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+_once = tf.function(
+    input_signature=[tf.TensorSpec([], tf.string)], autograph=False
+)
 
 
 def upright(image, orientation):

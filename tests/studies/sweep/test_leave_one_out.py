@@ -79,6 +79,14 @@ def test_every_combination_is_a_run_folder(sweep, capsys):
     assert "Aggregate-SGD" in printed.out and "DMG-KD" in printed.out
 
 
+def test_what_a_killed_sweep_left_half_written_is_removed(sweep):
+    sweep.folder.mkdir()
+    for name in ("0123abcdef01-report.html", "4711-tables.csv", "mine"):
+        (sweep.folder / f".{name}").write_text("half")
+    assert sweep("--targets", "a", "--methods", "aggregate") == 0
+    assert {p.name for p in sweep.folder.glob(".*")} == {".mine"}
+
+
 def configs_of(folder):
     """{method: config} of a sweep with one run a method."""
     configs = [

@@ -1,0 +1,119 @@
+"""The campaign: a short one finds nothing, and a planted fault is found."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.campaign import __main__ as campaign
+from tests.campaign import kills
+from tests.campaign.children import End
+from tests.conftest import ROOT
+
+# What a short campaign is asked for, of each part.
+SHORT = {
+    "kills": 4,
+    "images": 12,
+    "damages": 1,
+    "weights": 100,
+    "names": 15,
+    "pairs": 2,
+    "requests": 40,
+}
+CHEAP = ("cache fill", "report")
+
+
+@pytest.mark.slow
+def test_a_short_campaign_finds_nothing(tmp_path):
+    """In a process of its own: what forks must compute nothing."""
+    file = tmp_path / "counts.json"
+    argv = [f"--{part}={count}" for part, count in SHORT.items()]
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.campaign", *argv),
+            *("--lives", *CHEAP, "--json", str(file)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.endswith("\n0 failures\n")
+    (row,) = json.loads(file.read_text())
+    counts = row["counts"]
+    assert set(SHORT) == set(campaign.PARTS) == set(counts)
+    assert counts["kills"]["kills"] == SHORT["kills"]
+    assert counts["kills"]["lives compared"] >= 1
+    for part in ("damages", "weights", "pairs", "requests"):
+        assert counts[part]["tried"] == SHORT[part]
+    for part in ("predict", "check"):
+        assert counts["images"][f"{part}: tried"] == SHORT["images"]
+    assert counts["names"]["tried"] >= SHORT["names"]
+    assert counts["requests"]["afterwards: answered 200"] == 1
+
+
+def write_slowly(out, text, whole):
+    """A command that writes a file, in one step or not."""
+    place = out / "predictions.csv"
+    if whole:
+        half = out / "half"
+        half.write_text(text)
+        os.replace(half, place)
+        return 0
+    with open(place, "a") as file:  # what was there stays, and is doubled
+        file.write(text)
+    (out / "end").touch()
+    return 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_command_that_leaves_something_else_is_found(
+    tmp_path, monkeypatch, whole
+):
+    """Children are forked here, and touch no TensorFlow."""
+    life = kills.Life(
+        "writer",
+        lambda argv: write_slowly(pathlib.Path(argv[0]), "text", whole),
+        lambda out: [out],
+    )
+    monkeypatch.setattr(
+        kills, "SIGNALS", {"SIGKILL before a change of a file": None}
+    )
+    said = []
+    counts = kills.attack(
+        tmp_path, 12, 0, [life], say=lambda text, **_: said.append(text)
+    )
+    assert counts["kills"] == 12
+    bad = {key for key in counts if campaign._bad(key)}
+    assert bad == (set() if whole else {"writer: other contents"})
+
+
+def test_what_differs_is_told():
+    whole = {"model.keras": "1", "history.csv": "2"}
+    for found, words in (
+        (whole, None),
+        ({**whole, "model.keras": "3"}, "other contents: ['model.keras']"),
+        ({**whole, ".half": "there"}, "files left: ['.half']"),
+        ({"history.csv": "2"}, "files missing: ['model.keras']"),
+    ):
+        assert kills.difference(found, whole) == words
+
+
+@pytest.mark.parametrize(
+    "printed, code, words",
+    [
+        ("all is well", 0, "done"),
+        ("error: no file\n", 2, "refused in a line"),
+        ("error: one\nerror: two\n", 2, "exit code 2"),
+        ("Traceback (most recent call last):", 0, "traceback"),
+        ("", -11, "exit code -11"),
+    ],
+)
+def test_outcomes(printed, code, words):
+    from tests.campaign.children import outcome
+
+    assert outcome(End(code, printed, 0.0)) == words
+    assert campaign._bad(words) == (words not in ("refused in a line",))
