@@ -84,7 +84,7 @@ benchmark: setup-dev
 
 # All methods on all four targets of the built-in data, tables and figures.
 protocol: setup
-	$(BIN)/python tuning/leave_one_out.py --methods all --epochs 3 --image-size 32 --cache disk --output runs/protocol
+	$(BIN)/python tuning/leave_one_out.py --methods all --epochs 3 --image-size 32 --cache disk --jobs 2 --output runs/protocol
 	$(BIN)/python tuning/paper.py runs/protocol
 
 check: lint test smoke wheel-smoke

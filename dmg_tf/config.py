@@ -24,15 +24,13 @@ from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import flag_of, names_of, setting
 
-# What neither a recipe, a method nor a dataset's preset says.
+# What neither a method nor a dataset's preset says.
 DEFAULTS = {
     "optimizer": "adam",
     "sampling": "pooled",
     "average": "none",
     "sharpness": "none",
 }
-# Bundles of general settings, below flags and above all else.
-RECIPES: Mapping[str, Mapping[str, Any]] = {"paper": {}, "strong": {}}
 # {(setting, word): what that word alone asks for, and its default}.
 PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("average", "ema"): {"ema_decay": 0.999},
@@ -137,13 +135,6 @@ class RunConfig:
         metavar="ADDRESS",
         check=parse_address,
         group="images",
-    )
-    recipe: str = setting(
-        "a bundle of the settings below, see docs/recipes.md: paper (none of "
-        "them changed) or strong",
-        "paper",
-        names=lambda: tuple(RECIPES),
-        group="training",
     )
     epochs: int | None = setting(
         "passes over the source images", at_least=0, group="training"
@@ -359,13 +350,7 @@ class RunConfig:
             filled["target"] = nfc(self.target)
         if self.sources is not None:
             filled["sources"] = tuple(map(nfc, self.sources))
-        recipe = RECIPES.get(self.recipe, {})
-        preset = {
-            **DEFAULTS,
-            **DATASETS[dataset].presets,
-            **method.defaults,
-            **recipe,
-        }
+        preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
