@@ -25,12 +25,7 @@ from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import flag_of, names_of, setting
 
 # What neither a method nor a dataset's preset says.
-DEFAULTS = {
-    "optimizer": "adam",
-    "sampling": "pooled",
-    "average": "none",
-    "sharpness": "none",
-}
+DEFAULTS = {"optimizer": "adam", "sampling": "pooled"}
 # {(setting, word): what that word alone asks for, and its default}.
 PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("average", "ema"): {"ema_decay": 0.999},
@@ -201,9 +196,10 @@ class RunConfig:
         names=lambda: ("none", "balanced"),
         group="training",
     )
-    sharpness: str | None = setting(
+    sharpness: str = setting(
         "take the gradient where the loss is worst nearby: sam, or sagm (its "
         "mean with the gradient here); a step costs two",
+        "none",
         names=lambda: ("none", "sam", "sagm"),
         group="training",
     )
@@ -218,9 +214,10 @@ class RunConfig:
         at_least=0,
         group="training",
     )
-    average: str | None = setting(
+    average: str = setting(
         "average the weights: ema (moving, scored in their place) or swad (of "
         "all steps in the valley of the validation loss)",
+        "none",
         names=lambda: ("none", "swad", "ema"),
         group="training",
     )
@@ -421,9 +418,7 @@ class RunConfig:
         for part, owner in owners.items():
             ((name, words),) = owner.items()
             chosen = getattr(self, name)
-            if None not in (getattr(self, part), chosen) and (
-                chosen not in words
-            ):
+            if getattr(self, part) is not None and chosen not in words:
                 raise UserError(
                     f"{flag_of(part)} is for {flag_of(name)} "
                     f"{' or '.join(words)}, got {flag_of(name)} {chosen}"

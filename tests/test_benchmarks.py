@@ -91,7 +91,7 @@ def test_a_step_of_torch():
 def test_the_step_within_fit(made):
     step = train_step.worker("dmg", **SMALL, fit=True)
     ((args, model),) = made
-    assert args == ("dmg", "resnet18", 32, "float32")
+    assert args == ("dmg", "resnet18", 32, "float32", None)
     for calls in (1, 2):
         step()
         taken = calls * train_step.STEPS_OF_FIT

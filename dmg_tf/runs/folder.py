@@ -90,9 +90,7 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
         may_change -= {"epochs"}
     if not (run_dir / data_record.FILE_NAME).exists():
         may_change -= {"data"}  # whether it is the same can't be told
-    old = RunConfig.read(run_dir)
-    # A run of an earlier version lacks what came later.
-    old, new = old.resolve(old.dataset).to_json(), config.to_json()
+    old, new = RunConfig.read(run_dir).to_json(), config.to_json()
     old, new = (json.loads(json.dumps(value)) for value in (old, new))
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"

@@ -50,7 +50,7 @@ def test_page(run_dir):
         ">surest expert</th>",
         "The experts disagree most",
         "below, what each expert says",
-        "source validation (half of it)",
+        "% (half of it).",
         "<h3>gate entropy</h3>",
     ):
         assert words in html

@@ -105,7 +105,7 @@ def test_every_epoch_is_there_and_the_selected_one_marked(folder):
     assert [row[0] for row in rows] == ["epoch", "1", "2", "3"]
     assert html.count(">selected</text>") == 3  # accuracy, loss, sIoU
     epoch = results["selection"]["epoch"]
-    assert f"Epoch {epoch} was selected" in html
+    assert f"Epoch {epoch} of 3 was selected by source validation" in html
 
 
 def test_all_images_decode(folder):

@@ -38,7 +38,7 @@ LIGHT = (
     "data.shapes",
     "console",
 )
-MAX_ENTRIES = {"methods": 40, "commands": 20}
+MAX_ENTRIES = {"methods": 60, "commands": 20}
 
 
 def upward(graph):
