@@ -107,7 +107,9 @@ def test_swad_is_the_mean_over_the_steps_of_the_valley(swad):
 def test_swad_makes_batch_statistics_anew(swad):
     result, _ = swad
     config, data = images_of_run(result.results)
-    stream = RunImages(config, data, result.model).training(_OneDevice())
+    images = RunImages(config, data, result.model)
+    images.fill_cache()
+    stream = images.training(_OneDevice())
     stem = result.model.feature_extractor.get_layer("stem")
     means = []
     for inputs, _ in stream.dataset().take(stream.steps_per_epoch):

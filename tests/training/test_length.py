@@ -50,6 +50,7 @@ def train(with_stub, tiny_folder):
                 "target": "c",
                 "backbone": "stub",
                 "weights": "none",
+                "cache": "memory",
                 "image_size": 32,
                 "batch_size": 16,
                 "epochs": 2,

@@ -33,6 +33,7 @@ def flags(data, output, *more):
     return [
         *("--data", str(data), "--target", "c", "--backbone", "stub"),
         *("--weights", "none", "--image-size", "32", "--batch-size", "16"),
+        *("--cache", "memory"),
         *("--epochs", "2", "--output", str(output), *more),
     ]
 
