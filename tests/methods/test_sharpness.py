@@ -9,6 +9,7 @@ from dmg_tf.experiment import run_training
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.sharpness import Sharpness
 from dmg_tf.registry import BACKBONES, METHODS
+from tests.conftest import ROOT
 from tests.golden.checks.files import Recorder
 from tests.stubs import NORMED
 from tests.training.runs import short_run
@@ -141,3 +142,14 @@ def test_a_mixed_step_is_finite(tiny_folder, tmp_path):
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     for weight in model.trainable_weights:
         assert np.all(np.isfinite(weight.numpy()))
+
+
+def test_methods_compute_where_weights_are_given():
+    """Keras' own scope within `ValuesInPlace` would read the weights again."""
+    folder = ROOT / "dmg_tf" / "methods"
+    found = [
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if "StatelessScope" in path.read_text("utf-8")
+    ]
+    assert found == ["in_place.py"]
