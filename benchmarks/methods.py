@@ -24,6 +24,14 @@ WRAPPED = {"sam": {"sharpness": "sam"}, "sagm": {"sharpness": "sagm"}}
 AGGREGATE = "aggregate"
 
 
+def all_names() -> list[str]:
+    """Returns the names of all rows."""
+    import dmg_tf.methods  # noqa: F401  (fills the registry)
+    from dmg_tf.registry import METHODS
+
+    return [*METHODS.names(), *WRAPPED]
+
+
 def measure(names, args) -> dict[str, tuple[str, str, str]]:
     """Returns {name: (time, its ratio, memory's ratio)} as text."""
     options = {
@@ -64,9 +72,7 @@ def measure(names, args) -> dict[str, tuple[str, str, str]]:
 
 def main(args) -> None:
     """Prints one table, a row a method."""
-    from dmg_tf.registry import METHODS
-
-    names = args.methods or [*METHODS.names(), *WRAPPED]
+    names = args.methods or all_names()
     rows = {}
     # Few at once: each that waits for its turn holds its memory.
     for start in range(0, len(names), 3):

@@ -33,6 +33,19 @@ def test_variants_take_turns_in_processes_of_their_own(capfd):
     assert "round 3 of 3" in capfd.readouterr().err
 
 
+def test_every_method_is_measured():
+    found = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from benchmarks.methods import all_names; print(*all_names())",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert found == [*METHODS.names(), "sam", "sagm"]
+
+
 def test_a_variant_that_fails_says_why():
     variant = Variant("broken", "train_step", method="nothing", **SMALL)
     with pytest.raises(RuntimeError, match="unknown method 'nothing'"):
