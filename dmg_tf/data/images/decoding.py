@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from dmg_tf.data.images.formats import MAX_PIXELS, open_image, too_many_pixels
 from dmg_tf.data.images.orientation import (
-    jpeg_orientation,
-    png_orientation,
+    jpeg_exif,
+    orientation_at,
+    png_exif,
     upright,
 )
 from dmg_tf.data.images.pillow import read_rgb
@@ -71,25 +72,28 @@ def _traced(size, pillow):
 
 def _decode_whole(contents, size, pillow):
     def jpeg():
-        image = _decode_jpeg(contents, size)
-        return upright(image, jpeg_orientation(contents))
+        return _decode_jpeg(contents, size), jpeg_exif(contents)
 
     def png():
         image = tf.io.decode_png(_checked(contents, _png_sides), channels=3)
-        return upright(image, png_orientation(contents))
+        return image, png_exif(contents)
 
     def other():
         if not pillow:
             # TensorFlow's decoder of PNG takes some other formats too.
             known = tf.debugging.Assert(False, ["neither JPEG nor PNG"])
             with tf.control_dependencies([known]):
-                return tf.zeros([0, 0, 3], tf.uint8)
+                return tf.zeros([0, 0, 3], tf.uint8), tf.constant(0)
+        # Upright already.
         image = tf.numpy_function(_read_rgb, [contents], tf.uint8)
-        return tf.ensure_shape(image, [None, None, 3])
+        return tf.ensure_shape(image, [None, None, 3]), tf.constant(0)
 
-    image = tf.case(
+    image, exif = tf.case(
         [(is_jpeg(contents), jpeg), (is_png(contents), png)], default=other
     )
+    image = tf.ensure_shape(image, [None, None, 3])
+    # Once for both formats: every stream that begins prepares the graph anew.
+    image = upright(image, orientation_at(contents, exif))
     return tf.ensure_shape(image, [None, None, 3])
 
 

@@ -19,6 +19,10 @@ _APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
 _once = tf.function(
     input_signature=[tf.TensorSpec([], tf.string)], autograph=False
 )
+_once_with_place = tf.function(
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)],
+    autograph=False,
+)
 
 
 def upright(image, orientation):
@@ -55,14 +59,14 @@ def _transposed(image):
 
 
 @_once
-def jpeg_orientation(contents):
-    """Reads the EXIF orientation of a JPEG.
+def jpeg_exif(contents):
+    """Finds the EXIF block of a JPEG.
 
     Args:
         contents: string scalar, the file's bytes.
 
     Returns:
-        int32 scalar, 1 to 8; 1 where there is none, or it is damaged.
+        int32 scalar, where it begins; 0 where there is none.
     """
 
     def step(place, found):  # of a marker
@@ -78,12 +82,12 @@ def jpeg_orientation(contents):
             tf.where(exif & ~ends, place + 4 + len(_EXIF_MARK), found),
         )
 
-    return _orientation_if(contents, r"Exif\x00\x00", 2, step)
+    return _found_if(contents, r"Exif\x00\x00", 2, step)
 
 
 @_once
-def png_orientation(contents):
-    """Reads the EXIF orientation of a PNG; see `jpeg_orientation`."""
+def png_exif(contents):
+    """Finds the EXIF block of a PNG; see `jpeg_exif`."""
 
     def step(place, found):  # of a chunk
         length = _number(_bytes(contents, place, 4), big_endian=True)
@@ -95,13 +99,13 @@ def png_orientation(contents):
             tf.where(exif, place + 8, found),
         )
 
-    return _orientation_if(contents, "eXIf", 8, step)
+    return _found_if(contents, "eXIf", 8, step)
 
 
-def _orientation_if(contents, mark, first, step):
+def _found_if(contents, mark, first, step):
     """Walks through a file that has a mark in it, if only by chance."""
 
-    def read():
+    def walk():
         # The file's parts lie from `first` on, one behind the other.
         end = tf.strings.length(contents) - 12
         _, place = tf.while_loop(
@@ -109,17 +113,26 @@ def _orientation_if(contents, mark, first, step):
             step,
             (tf.constant(first), tf.constant(0)),
         )
-        return _orientation_in(contents, place)
+        return place
 
     # A walk takes longer than decoding a small image, and most files have no
     # EXIF. To replace is the fastest search that there is in a graph.
     less = tf.strings.regex_replace(contents, mark, "", replace_global=False)
     has_mark = tf.strings.length(less) < tf.strings.length(contents)
-    return tf.cond(has_mark, read, lambda: tf.constant(1))
+    return tf.cond(has_mark, walk, lambda: tf.constant(0))
 
 
-def _orientation_in(contents, place):
-    """Reads an EXIF block that begins at a place; 0 for none."""
+@_once_with_place
+def orientation_at(contents, place):
+    """Reads the orientation of an EXIF block.
+
+    Args:
+        contents: string scalar, the file's bytes.
+        place: int32 scalar, where the block begins; 0 for none.
+
+    Returns:
+        int32 scalar, 1 to 8; 1 where there is none, or it is damaged.
+    """
 
     def read():
         order = _part(contents, place, 2)

@@ -57,7 +57,7 @@ def kept_in_memory():
     """What TensorFlow and Keras hold on to: graphs by name, and models."""
     # What decodes images is traced once a process, on purpose.
     decoding._traced.cache_clear()
-    kept = ("jpeg_orientation", "png_orientation")
+    kept = ("jpeg_exif", "png_exif", "orientation_at")
     gc.collect()
     objects = gc.get_objects()
     graphs = [o.name for o in objects if type(o).__name__ == "FuncGraph"]
