@@ -1,10 +1,13 @@
 """Command lines: arguments, how a program was started, and how it ends."""
 
 import argparse
+import contextlib
 import difflib
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 from dmg_tf.console.printable import one_line, show_anything
@@ -127,24 +130,59 @@ def program(if_interrupted: str = "") -> Callable:
         @functools.wraps(main)
         def run(argv: list[str] | None = None, **options) -> int:
             show_anything()
-            try:
-                code = main(argv, **options)
-                # What is printed may stay in a buffer until here.
-                sys.stdout.flush()
-                return code
-            except UserError as error:
-                print(f"error: {one_line(str(error))}", file=sys.stderr)
-                return error.exit_code
-            except KeyboardInterrupt as error:
-                notes = filter(None, [*error.args, if_interrupted])
-                said = one_line("; ".join(["interrupted", *notes]))
-                print(said, file=sys.stderr)
-                return 130
-            except BrokenPipeError:
-                # As of `| head`. What is left in the buffer has nowhere to go.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 141
+            with _interruptions() as seen:
+                try:
+                    code = main(argv, **options)
+                    # What is printed may stay in a buffer until here.
+                    sys.stdout.flush()
+                    return code
+                except KeyboardInterrupt as error:
+                    return interrupted(*error.args)
+                except BrokenPipeError:
+                    # As of `| head`. What is left has nowhere to go.
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, sys.stdout.fileno())
+                    return 141
+                except Exception as error:
+                    if seen:  # and what it raised was caught on its way
+                        return interrupted()
+                    if not isinstance(error, UserError):
+                        raise
+                    print(f"error: {one_line(str(error))}", file=sys.stderr)
+                    return error.exit_code
+
+        def interrupted(*notes: str) -> int:
+            notes = filter(None, [*notes, if_interrupted])
+            said = one_line("; ".join(["interrupted", *notes]))
+            print(said, file=sys.stderr)
+            return 130
 
         return run
 
     return decorate
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Notes the interruptions of a block.
+
+    Keras and TensorFlow catch all that is raised in places where they build and
+    trace, an interruption too: what follows is then told as another error.
+    """
+    seen: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is not signal.default_int_handler or (
+        threading.current_thread() is not threading.main_thread()
+    ):
+        yield seen
+        return
+
+    def note(number, frame):
+        seen.append(number)
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, usual)

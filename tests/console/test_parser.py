@@ -1,14 +1,17 @@
 """Command lines: mistyped flags, how programs were started, how they end."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from dmg_tf.commands import main as main_module
 from dmg_tf.console import parser as parser_module
 from dmg_tf.console.parser import CHECKOUT, OneLineParser, command, started_by
+from dmg_tf.errors import UserError
 from tests.conftest import ROOT
 
 # What pip writes into the script `dmg-tf`.
@@ -138,3 +141,40 @@ def test_a_closed_pipe_is_no_error(tiny_folder, argv):
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode in (1, 141)  # 1 is rich's own
+
+
+def interrupted_in(what):
+    """A program in which something else is raised for an interruption."""
+
+    @parser_module.program("--resume goes on")
+    def main(argv):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise what from None
+        return 0
+
+    return main
+
+
+@pytest.mark.parametrize(
+    "what", [UserError("cannot read it"), ValueError("half-built")]
+)
+def test_an_interruption_is_told_whatever_comes_of_it(capsys, what):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert interrupted_in(what)([]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "interrupted; --resume goes on\n"
+
+
+def test_without_one_a_fault_is_a_fault():
+    @parser_module.program()
+    def main(argv):
+        raise ValueError("a fault")
+
+    with pytest.raises(ValueError, match="a fault"):
+        main([])
