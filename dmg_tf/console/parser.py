@@ -1,5 +1,6 @@
 """Command lines: arguments, how a program was started, and how it ends."""
 
+import _thread
 import argparse
 import contextlib
 import difflib
@@ -167,7 +168,8 @@ def _interruptions() -> Iterator[list[int]]:
     """Notes the interruptions of a block.
 
     Keras and TensorFlow catch all that is raised in places where they build and
-    trace, an interruption too: what follows is then told as another error.
+    trace, an interruption too: what follows is then told as another error. One
+    that is raised in a `__del__` is dropped by Python, and so raised again.
     """
     seen: list[int] = []
     usual = signal.getsignal(signal.SIGINT)
@@ -181,8 +183,30 @@ def _interruptions() -> Iterator[list[int]]:
         seen.append(number)
         usual(number, frame)
 
+    timers: list[threading.Timer] = []
+    usual_hook = sys.unraisablehook
+
+    def again(dropped):
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            usual_hook(dropped)
+            return
+        timers.append(threading.Timer(0.01, _interrupt))
+        timers[-1].start()
+
     signal.signal(signal.SIGINT, note)
+    sys.unraisablehook = again
     try:
         yield seen
     finally:
+        for timer in timers:
+            timer.cancel()
+        sys.unraisablehook = usual_hook
         signal.signal(signal.SIGINT, usual)
+
+
+def _interrupt() -> None:
+    """Interrupts the main thread, in a wait of the system too."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

@@ -117,3 +117,17 @@ def test_outcomes(printed, code, words):
 
     assert outcome(End(code, printed, 0.0)) == words
     assert campaign._bad(words) == (words not in ("refused in a line",))
+
+
+@pytest.mark.parametrize(
+    "code, printed, trouble",
+    [
+        (130, "interrupted; --resume goes on\n", False),
+        (130, 'Traceback:\n  File "nest.py", line 7\ninterrupted\n', False),
+        (130, f'Traceback:\n  File "{ROOT}/dmg_tf/a.py"\ninterrupted\n', True),
+        (1, 'Traceback:\n  File "nest.py", line 7\nSystemError\n', True),
+        (2, "error: cannot read\n", True),
+    ],
+)
+def test_how_an_interruption_may_end(code, printed, trouble):
+    assert bool(kills._ended_badly(End(code, printed, 0.0))) == trouble

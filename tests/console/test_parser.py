@@ -171,6 +171,31 @@ def test_an_interruption_is_told_whatever_comes_of_it(capsys, what):
     assert capsys.readouterr().err == "interrupted; --resume goes on\n"
 
 
+class Late:
+    """Something that is interrupted while it is cleared away."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_that_python_drops_is_not_lost(capsys):
+    @parser_module.program()
+    def main(argv):
+        late = Late()
+        del late
+        time.sleep(5)
+        return 0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook, begin = sys.unraisablehook, time.monotonic()
+    try:
+        assert main([]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - begin < 4 and sys.unraisablehook is hook
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_without_one_a_fault_is_a_fault():
     @parser_module.program()
     def main(argv):
