@@ -348,6 +348,9 @@ class RunConfig:
         if self.sources is not None:
             filled["sources"] = tuple(map(nfc, self.sources))
         preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
+        for (name, word), parts in PARTS.items():
+            if getattr(self, name) == word:
+                preset.update(parts)
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
@@ -362,14 +365,6 @@ class RunConfig:
                 f"-{self.backbone}-seed{self.seed}"
             )
         config = dataclasses.replace(self, **filled)
-        parts = {
-            name: value
-            for (setting_, word), defaults in PARTS.items()
-            if getattr(config, setting_) == word
-            for name, value in defaults.items()
-            if getattr(config, name) is None
-        }
-        config = dataclasses.replace(config, **parts)
         config.check()
         return config
 
@@ -394,12 +389,13 @@ class RunConfig:
             )
         if self.average == "swad" and self.epochs == 0:
             raise UserError(
-                "--average swad needs steps to average: give --epochs 1 or more"
+                "--average swad needs steps to average: --epochs must be at "
+                "least 1, got 0"
             )
         if self.freeze_batch_norm and self.weights == "none":
             raise UserError(
                 "--freeze-batch-norm keeps the statistics that weights come "
-                "with, and there are none: give --weights imagenet or a file"
+                "with: give --weights imagenet or a file, got --weights none"
             )
         self._check_parts()
         if self.data_service is not None and self.cache == "memory":
@@ -411,17 +407,16 @@ class RunConfig:
 
     def _check_parts(self) -> None:
         """Raises UserError for a setting of what is not chosen."""
-        owners: dict[str, dict[str, list[str]]] = {}
-        for (name, word), defaults in PARTS.items():
-            for part in defaults:
-                owners.setdefault(part, {}).setdefault(name, []).append(word)
-        for part, owner in owners.items():
-            ((name, words),) = owner.items()
-            chosen = getattr(self, name)
-            if getattr(self, part) is not None and chosen not in words:
+        for part in dict.fromkeys(p for parts in PARTS.values() for p in parts):
+            wholes = [whole for whole, parts in PARTS.items() if part in parts]
+            if getattr(self, part) is not None and not any(
+                getattr(self, name) == word for name, word in wholes
+            ):
+                name = wholes[0][0]
                 raise UserError(
                     f"{flag_of(part)} is for {flag_of(name)} "
-                    f"{' or '.join(words)}, got {flag_of(name)} {chosen}"
+                    f"{' or '.join(word for _, word in wholes)}, got "
+                    f"{flag_of(name)} {getattr(self, name)}"
                 )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dmg_tf import settings
-from dmg_tf.config import DEFAULTS, GENERAL, RunConfig
+from dmg_tf.config import DEFAULTS, GENERAL, PARTS, RunConfig
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.methods.spec import owners_of
 from dmg_tf.registry import DATASETS, METHODS
@@ -186,6 +186,8 @@ def add_refusals(
 def _default_texts() -> dict[str, str]:
     """Returns {setting: what it is unless given}, where that depends."""
     texts = dict(DEFAULTS)
+    for parts in PARTS.values():
+        texts |= parts
     for name in names_of(RunConfig):
         by_value: dict[Any, list[str]] = {}
         for dataset in DATASETS.names():

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from dmg_tf.methods.replicas import gathered
+from dmg_tf.methods.steps import step_key
 
 
 class Groups(NamedTuple):
@@ -147,5 +148,5 @@ def domain_order(seed: int, step, num_domains: int):
         step: int, number of the step. The order is a function of both.
         num_domains: D.
     """
-    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
-    return tf.argsort(tf.random.stateless_uniform([num_domains], key))
+    lots = tf.random.stateless_uniform([num_domains], step_key(seed, step))
+    return tf.argsort(lots)

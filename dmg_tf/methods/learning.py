@@ -7,10 +7,11 @@ import keras
 import tensorflow as tf
 
 from dmg_tf.errors import UserError
+from dmg_tf.methods.in_place import ValuesInPlace
 from dmg_tf.methods.inner_steps import values_of
 from dmg_tf.methods.replicas import num_replicas, sum_over_replicas
 from dmg_tf.methods.sharpness import Sharpness
-from dmg_tf.methods.steps import Step, cross_entropies, mean_loss, norm_of
+from dmg_tf.methods.steps import Step, accuracy, cross_entropies, mean_loss
 
 MAIN = "main"
 
@@ -106,28 +107,29 @@ class Learning:
             return chosen.scale_loss(_share_of_replica(step.loss))
 
         scale = chosen.scale_loss(1.0)
-        state = self._state() if self.sharpness else ()
+        state = self.non_trainable_variables if self.sharpness else ()
+        before = values_of(state)
         with tf.GradientTape() as tape:
             step = objective()
             loss = scaled(step)
         gradients = tape.gradient(loss, variables)
         if self.sharpness:
             gradients = self.sharpness.gradients(
-                lambda: scaled(objective()), variables, gradients, state, scale
+                lambda: scaled(objective()),
+                variables,
+                gradients,
+                # As the first pass found what passes change.
+                ValuesInPlace(state, before),
+                scale,
             )
         if self.gradient_clip:
             gradients = self._clipped(gradients, scale)
         chosen.apply_gradients(zip(gradients, variables, strict=True))
         return step
 
-    def _state(self):
-        """Returns (variable, value) of all that a forward pass may change."""
-        variables = self.non_trainable_variables
-        return list(zip(variables, values_of(variables), strict=True))
-
     def _clipped(self, gradients, scale):
         """Returns gradients that, of all replicas, have at most the norm."""
-        norm = norm_of(sum_over_replicas(gradients)) / scale
+        norm = tf.linalg.global_norm(sum_over_replicas(gradients)) / scale
         # In this order a norm that is no number is kept, and seen.
         factor = self.gradient_clip / tf.maximum(norm, self.gradient_clip)
         return [None if g is None else factor * g for g in gradients]
@@ -285,11 +287,7 @@ class Learning:
 
     def _track(self, inputs, labels, logits, values, weights):
         count = tf.shape(logits)[0]
-        classes = labels
-        if len(labels.shape) == len(logits.shape):
-            classes = tf.argmax(labels, axis=-1)
-        hits = tf.cast(classes, tf.int64) == tf.argmax(logits, axis=-1)
-        values["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
+        values["accuracy"] = accuracy(labels, logits)
         for name, tracker in self.trackers.items():
             if name in values:
                 tracker.update_state(values[name], sample_weight=count)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from dmg_tf.methods.in_place import ValuesInPlace
 from dmg_tf.methods.inner_steps import values_of
 from dmg_tf.methods.replicas import sum_over_replicas
-from dmg_tf.methods.steps import norm_of
 
 KINDS = ("sam", "sagm")
 # As in both sources, against a norm of 0.
@@ -47,7 +46,7 @@ class Sharpness:
         loss: Callable[[], tf.Tensor],
         variables: Sequence,
         gradients: Sequence,
-        state: Sequence[tuple],
+        state: ValuesInPlace,
         scale=1.0,
     ) -> list:
         """Returns what is handed to the optimiser.
@@ -57,8 +56,7 @@ class Sharpness:
             variables: θ.
             gradients: Of that share at θ, a tensor a variable; None for what
                 has no part in it.
-            state: (variable, what it was before the first pass) of all that a
-                pass may change.
+            state: All else that a pass may change, as it was before the first.
             scale: What losses are multiplied with, lest 16 bits be too few.
         """
         offsets = self.offsets(gradients, scale)
@@ -66,10 +64,10 @@ class Sharpness:
             value if offset is None else value + offset
             for value, offset in zip(values_of(variables), offsets, strict=True)
         ]
-        others, before = zip(*state, strict=True) if state else ((), ())
         with (
             tf.GradientTape(watch_accessed_variables=False) as tape,
-            ValuesInPlace([*variables, *others], [*values, *before]),
+            state,
+            ValuesInPlace(variables, values),
         ):
             tape.watch(values)
             there = loss()
@@ -84,7 +82,7 @@ class Sharpness:
     def offsets(self, gradients: Sequence, scale=1.0) -> list:
         """Returns e; see `gradients`."""
         total = sum_over_replicas(gradients)
-        factor = self.radius / (norm_of(total) + _TINY)
+        factor = self.radius / (tf.linalg.global_norm(total) + _TINY)
         if self.kind == "sagm":
             factor -= self.alpha / scale
         return [None if g is None else factor * g for g in total]

@@ -44,12 +44,6 @@ def over_space(features):
     return tf.reduce_mean(features, space) if space else features
 
 
-def domain_accuracy(domain_ids, logits):
-    """Returns the share of images whose domain is told, a float32 scalar."""
-    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == domain_ids
-    return tf.reduce_mean(tf.cast(hits, tf.float32))
-
-
 def ramp(share):
     """Returns 2 / (1 + exp(-10 share)) - 1, from 0 up to almost 1.
 

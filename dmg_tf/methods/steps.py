@@ -75,6 +75,24 @@ def cross_entropies(labels, logits):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-def norm_of(gradients):
-    """Returns the norm of all gradients together; None counts as zeros."""
-    return tf.linalg.global_norm([g for g in gradients if g is not None])
+def accuracy(labels, logits):
+    """Returns the share of images whose class is told, a float32 scalar.
+
+    Args:
+        labels: int [B], or float [B, C] of shares.
+        logits: float [B, C].
+    """
+    if len(labels.shape) == len(logits.shape):
+        labels = tf.argmax(labels, axis=-1)
+    hits = tf.cast(labels, tf.int64) == tf.argmax(logits, axis=-1)
+    return tf.reduce_mean(tf.cast(hits, tf.float32))
+
+
+def step_key(seed: int, step):
+    """Returns what a step's draws are a function of, int64 [2].
+
+    Args:
+        seed: The run's.
+        step: int scalar, number of the step.
+    """
+    return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])

@@ -25,7 +25,8 @@ class Selection:
     Args:
         model: A `DomainModel`.
         images: The run's.
-        last: Whether what the run ends with is kept, whatever the method.
+        averaged: Whether an average at the end is kept, whatever the method; it
+            asks for the validation loss.
 
     Attributes:
         last: Whether that is so, by the method or by this.
@@ -34,13 +35,13 @@ class Selection:
         average: What the results say of the weights' average.
     """
 
-    def __init__(self, model, images: RunImages, last: bool = False):
+    def __init__(self, model, images: RunImages, averaged: bool = False):
         self.history: list[dict] = []
         self.final: dict[str, float] = {}
         self.average: dict[str, Any] = {}
-        self.last = last or model.spec.selects == "last"
+        self.last = averaged or model.spec.selects == "last"
         self._patience = images.config.patience
-        self._with_loss = images.config.average == "swad"
+        self._with_loss = averaged
         self._rule = model.selection_rule
         self._domains = images.data.source_domains
         self._validation = images.validation()

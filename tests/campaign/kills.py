@@ -308,8 +308,7 @@ def _ended_badly(end) -> str | None:
     # clean-up, which shows it. Before it, what TensorFlow's C++ was importing
     # is shown by Python itself: no line of this package is in that.
     before = end.printed.partition("\ninterrupted; ")[0]
-    last = (end.printed.strip().splitlines() or [""])[-1]
-    told = end.code == 130 and last.startswith("interrupted")
+    told = end.code == 130 and _last_line(end).startswith("interrupted")
     ours = str(ROOT / "dmg_tf") in before
     if "Traceback" in before and (ours or not told):
         places = re.findall(r'File ".*/(.*)", line (\d+)', end.printed)
@@ -342,5 +341,8 @@ def difference(found, expected) -> str | None:
 
 
 def _last(end) -> str:
-    lines = end.printed.strip().splitlines() or [""]
-    return f"exit code {end.code}, {lines[-1][-150:]}"
+    return f"exit code {end.code}, {_last_line(end)[-150:]}"
+
+
+def _last_line(end) -> str:
+    return (end.printed.strip().splitlines() or [""])[-1]

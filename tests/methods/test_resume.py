@@ -4,13 +4,13 @@ import types
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dmg_tf.folders.checksums import Checksums
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES, METHODS
 from dmg_tf.training.checkpoint import Checkpoint
 from dmg_tf.training.optimizers import Adam
+from tests.helpers import random_batch
 from tests.stubs import NORMED
 
 DOMAINS = ("a", "b", "c")
@@ -46,12 +46,7 @@ def optimizer_of(model, name):
 
 
 def step(model, number):
-    rng = np.random.default_rng(number)
-    images = rng.normal(size=(12, 32, 32, 3)).astype(np.float32)
-    # Rows as batches by domain have them.
-    inputs = {"image": tf.constant(images), "domain_ids": tf.range(12) % 3}
-    labels = tf.constant(rng.integers(0, 4, 12), tf.int32)
-    model.train_step((inputs, labels))
+    model.train_step(random_batch(batch=12, classes=4, seed=number))
 
 
 def state(model):

@@ -11,6 +11,7 @@ from dmg_tf.methods.sharpness import Sharpness
 from dmg_tf.registry import BACKBONES, METHODS
 from tests.conftest import ROOT
 from tests.golden.checks.files import Recorder
+from tests.helpers import random_batch
 from tests.stubs import NORMED
 from tests.training.runs import short_run
 
@@ -34,16 +35,6 @@ def make(method):
     return model
 
 
-def batch():
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(12, 32, 32, 3)).astype(np.float32)
-    inputs = {
-        "image": tf.constant(images),
-        "domain_ids": tf.range(12) % 3,  # as batches by domain come
-    }
-    return inputs, tf.constant(rng.integers(0, 4, 12), tf.int32)
-
-
 def state_of(model):
     return [(v, v.numpy()) for v in model.variables]
 
@@ -62,7 +53,7 @@ def gradients_of(model, variables):
 @pytest.mark.parametrize("method", METHODS.names())
 @pytest.mark.parametrize("kind", ["sam", "sagm"])
 def test_the_gradient_is_that_of_the_neighbour(method, kind):
-    model, data = make(method), batch()
+    model, data = make(method), random_batch(batch=12, classes=4)
     start = state_of(model)
     variables = model.trained_by("main")
     model.train_step(data)

@@ -4,16 +4,16 @@ import tensorflow as tf
 
 from dmg_tf.methods.source_classifier import (
     dense_layers,
-    domain_accuracy,
     domain_loss,
     ramp,
 )
+from dmg_tf.methods.steps import accuracy
 
 
 def test_loss_and_accuracy_of_domains():
     logits = tf.constant([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 0.0]])
     ids = tf.constant([0, 1, 1, 0])
-    assert float(domain_accuracy(ids, logits)) == 0.75
+    assert float(accuracy(ids, logits)) == 0.75
     sure = np.log1p(np.exp(-9.0))
     each = np.array([sure, sure + 9, sure, np.log(2)])
     found = domain_loss(ids, logits)

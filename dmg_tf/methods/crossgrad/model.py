@@ -8,8 +8,8 @@ from dmg_tf.methods.crossgrad.spec import SPEC
 from dmg_tf.methods.inner_steps import values_of
 from dmg_tf.methods.networks_beside import load_beside, network_beside
 from dmg_tf.methods.replicas import num_replicas
-from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
-from dmg_tf.methods.steps import Step
+from dmg_tf.methods.source_classifier import domain_loss
+from dmg_tf.methods.steps import Step, accuracy
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -111,7 +111,7 @@ class CrossGrad(DomainModel):
                 ),
             },
             {
-                "domain_accuracy": domain_accuracy(domain_ids, told),
+                "domain_accuracy": accuracy(domain_ids, told),
                 "movement": tf.reduce_mean(tf.abs(by_domain)),
             },
         )

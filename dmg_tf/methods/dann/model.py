@@ -8,10 +8,9 @@ from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.dann.spec import SPEC
 from dmg_tf.methods.source_classifier import (
     dense_layers,
-    domain_accuracy,
     ramp,
 )
-from dmg_tf.methods.steps import Step, cross_entropies, mean_loss
+from dmg_tf.methods.steps import Step, accuracy, cross_entropies, mean_loss
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -138,7 +137,7 @@ class DANN(DomainModel):
                 weight * penalty,
                 mean_loss(squares, weights),
             )
-        return terms, {"domain_accuracy": domain_accuracy(domain_ids, logits)}
+        return terms, {"domain_accuracy": accuracy(domain_ids, logits)}
 
     def _step(self, outputs, labels, weights, terms, strength, metrics):
         loss = self.cross_entropy(labels, outputs.logits, weights)

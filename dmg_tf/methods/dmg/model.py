@@ -14,11 +14,10 @@ from dmg_tf.methods.dmg.task_network import TaskNetwork
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.network import stages_named
 from dmg_tf.methods.source_classifier import (
-    domain_accuracy,
     domain_loss,
     over_space,
 )
-from dmg_tf.methods.steps import Outputs, Step
+from dmg_tf.methods.steps import Outputs, Step, accuracy
 from dmg_tf.rules import PredictionRule, domain_rules
 
 PRED_ENS = PredictionRule("pred_ens", "Pred-Ens", mean_of_domains=True)
@@ -132,7 +131,7 @@ class DMG(DomainModel):
                 **self.penalties(),
                 "domain_loss": (1.0, domain_loss(domain_ids, told, weights)),
             },
-            {"domain_accuracy": domain_accuracy(domain_ids, told)},
+            {"domain_accuracy": accuracy(domain_ids, told)},
         )
 
     def _domain_logits(self, features):

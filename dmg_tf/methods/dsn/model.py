@@ -17,12 +17,11 @@ from dmg_tf.methods.dsn.losses import (
 from dmg_tf.methods.dsn.spec import SPEC
 from dmg_tf.methods.source_classifier import (
     dense_layers,
-    domain_accuracy,
     domain_loss,
     over_space,
     ramp,
 )
-from dmg_tf.methods.steps import Step
+from dmg_tf.methods.steps import Step, accuracy
 
 # Side of what the decoder rebuilds, pixels.
 SIDE = 32
@@ -187,7 +186,7 @@ class DSN(DomainModel):
             weight,
             domain_loss(domain_ids, told, weights),
             {
-                "domain_accuracy": domain_accuracy(domain_ids, told),
+                "domain_accuracy": accuracy(domain_ids, told),
                 "reversal": strength,
             },
         )

@@ -7,8 +7,8 @@ from dmg_tf.backbones.blocks import linear
 from dmg_tf.methods.domain_heads import HeadedModel
 from dmg_tf.methods.domain_logits import by_rule
 from dmg_tf.methods.fusion.spec import SPEC
-from dmg_tf.methods.source_classifier import domain_accuracy, domain_loss
-from dmg_tf.methods.steps import Step
+from dmg_tf.methods.source_classifier import domain_loss
+from dmg_tf.methods.steps import Step, accuracy
 from dmg_tf.rules import PredictionRule, domain_rules
 
 PREDICTED = PredictionRule("pred_ens", "Pred-Ens", selects=True)
@@ -123,7 +123,7 @@ class Fusion(HeadedModel):
                     domain_loss(domain_ids, domain_logits, weights),
                 ),
             },
-            {"domain_accuracy": domain_accuracy(domain_ids, domain_logits)},
+            {"domain_accuracy": accuracy(domain_ids, domain_logits)},
         )
 
     def logits_by_rule(self, images, rules, domain_ids=None):

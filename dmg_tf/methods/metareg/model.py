@@ -7,7 +7,7 @@ from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.inner_steps import stepped, values_of
 from dmg_tf.methods.metareg.spec import SPEC
 from dmg_tf.methods.network import stages_named
-from dmg_tf.methods.steps import cross_entropies
+from dmg_tf.methods.steps import cross_entropies, step_key
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -199,9 +199,11 @@ class MetaReg(DomainModel):
     def _pair(self, step):
         """Returns two different sources, int32 scalars."""
         count = len(self.source_domains)
-        seed = tf.stack([tf.constant(self.seed, tf.int64), step])
         place = tf.random.stateless_uniform(
-            [], seed, maxval=count * (count - 1), dtype=tf.int32
+            [],
+            step_key(self.seed, step),
+            maxval=count * (count - 1),
+            dtype=tf.int32,
         )
         first = place // (count - 1)
         return first, (first + 1 + place % (count - 1)) % count

@@ -7,7 +7,7 @@ from dmg_tf.layers.replica_random import NUMBERS_OF_BETA, beta_of
 from dmg_tf.methods.by_domain import Groups, flat, mean_losses
 from dmg_tf.methods.grouped import GroupedModel
 from dmg_tf.methods.mixup.spec import SPEC
-from dmg_tf.methods.steps import Step
+from dmg_tf.methods.steps import Step, step_key
 
 
 @keras.saving.register_keras_serializable("dmg_tf")
@@ -65,9 +65,7 @@ class Mixup(GroupedModel):
 
         They are functions of the run's seed and the step.
         """
-        key = tf.stack(
-            [self.seed, tf.cast(self.optimizer.iterations, tf.int32)]
-        )
+        key = step_key(self.seed, self.optimizer.iterations)
         # The order is drawn by the key itself.
         key = tf.random.experimental.stateless_fold_in(key, 1)
         shape = [len(self.source_domains), *NUMBERS_OF_BETA]

@@ -9,7 +9,7 @@ from dmg_tf.backbones.blocks import (
     torchvision_entries,
 )
 from dmg_tf.backbones.cutting import cut_before
-from dmg_tf.layers.batch_norm import FusedBatchNorm
+from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.layers.replica_random import permutation, uniform
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.in_place import ValuesInPlace
@@ -25,7 +25,7 @@ from dmg_tf.methods.sagnet.randomise import (
     with_other_content,
 )
 from dmg_tf.methods.sagnet.spec import SPEC
-from dmg_tf.methods.steps import Step, mean_loss
+from dmg_tf.methods.steps import Step, accuracy, mean_loss
 from dmg_tf.methods.task_network import TaskNetwork
 from dmg_tf.registry import BACKBONES
 
@@ -154,8 +154,7 @@ class SagNet(DomainModel):
             return whole
         scales = [
             variable
-            for layer in layers_of(self.feature_extractor.layers)
-            if isinstance(layer, FusedBatchNorm)
+            for layer in batch_norms([self.feature_extractor])
             for variable in layer.trainable_variables
         ]
         return scales or whole
@@ -210,7 +209,7 @@ class SagNet(DomainModel):
             # Without its weight, as a term of no weight would be.
             {
                 "adversary": adversary,
-                "style_accuracy": _accuracy(labels, style_logits),
+                "style_accuracy": accuracy(labels, style_logits),
             },
         )
 
@@ -231,7 +230,7 @@ class SagNet(DomainModel):
             return Step(
                 logits,
                 {"style_loss": (1.0, loss)},
-                {"style_accuracy": _accuracy(labels, logits)},
+                {"style_accuracy": accuracy(labels, logits)},
             )
 
         def against_style():
@@ -283,11 +282,3 @@ class SagNet(DomainModel):
         else:
             logs = tf.math.log(tf.nn.softmax(logits) + 1e-5)
         return mean_loss(-tf.reduce_mean(logs, axis=-1), weights)
-
-
-def _accuracy(labels, logits):
-    """Returns the share of images whose class is told, a float32 scalar."""
-    if len(labels.shape) == len(logits.shape):
-        labels = tf.argmax(labels, axis=-1)
-    hits = tf.cast(labels, tf.int64) == tf.argmax(logits, axis=-1)
-    return tf.reduce_mean(tf.cast(hits, tf.float32))

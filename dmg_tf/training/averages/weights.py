@@ -162,28 +162,27 @@ class Swad(Average):
 
     def after_validation(self, losses: Sequence[float]) -> bool:
         """Ends the period; returns whether the valley has ended."""
+        now = find_valley(losses, *self._rule)
         if self._count:  # else they were seen before the run was stopped
-            place = self._means[(len(losses) - 1) % len(self._means)]
-            for mean, total in zip(place, self._sums, strict=True):
+            mean_of_period = self._mean(len(losses) - 1)
+            for mean, total in zip(mean_of_period, self._sums, strict=True):
                 mean.assign(total / self._count)
                 total.assign(tf.zeros_like(total))
             self._count = 0
-            before = find_valley(losses[:-1], *self._rule)
-            self._take(before, find_valley(losses, *self._rule))
-        self._valley = find_valley(losses, *self._rule)
-        return self._valley.end is not None
+            self._take(now)
+        self._valley = now
+        return now.end is not None
 
     def finish(self, losses, stream) -> None:
         """Makes the average the model's weights, and its batch statistics."""
-        before = self._valley
-        self._valley = find_valley(losses, *self._rule, ended=True)
-        self._take(before, self._valley)
-        count = len(self._valley.segments)
+        valley = find_valley(losses, *self._rule, ended=True)
+        self._take(valley)
+        self._valley = valley
+        count = len(valley.segments)
         if count:
             _assign(self._weights, [total / count for total in self._total])
         else:
-            place = self._means[(len(losses) - 1) % len(self._means)]
-            _assign(self._weights, place)
+            _assign(self._weights, self._mean(len(losses) - 1))
         self._renew_statistics(stream)
 
     def summary(self) -> dict:
@@ -191,10 +190,15 @@ class Swad(Average):
         segments = [segment + 1 for segment in self._valley.segments]
         return {"average": {"kind": "swad", "periods": segments}}
 
-    def _take(self, before: Valley, now: Valley):
-        for segment in sorted(set(now.segments) - set(before.segments)):
-            place = self._means[segment % len(self._means)]
-            for total, mean in zip(self._total, place, strict=True):
+    def _mean(self, segment: int) -> list[tf.Variable]:
+        """Returns the mean of a segment's weights, one of the last few."""
+        return self._means[segment % len(self._means)]
+
+    def _take(self, now: Valley):
+        """Adds up the segments that were not yet known to be the valley's."""
+        for segment in sorted({*now.segments} - {*self._valley.segments}):
+            means = self._mean(segment)
+            for total, mean in zip(self._total, means, strict=True):
                 total.assign_add(mean)
 
     def _renew_statistics(self, stream):
