@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     check_domains(config)
     load_tensorflow()
     from dmg_tf.experiment import run_training
-    from dmg_tf.report.text import results_text
+    from dmg_tf.report.text import estimate_text, results_text
+    from dmg_tf.runs.left_out import has_target, left_out_beside
     from dmg_tf.training.callbacks import load_callbacks
 
     result = run_training(
@@ -72,6 +73,9 @@ def main(argv: list[str] | None = None) -> int:
         # A run that went on has another model than it had.
         export_run(result.run_dir, saved_model, replace=True)
     say(results_text(result.results))
+    if not has_target(result.results):
+        beside = left_out_beside(result.run_dir, result.results)
+        say(f"\n{estimate_text(beside)}")
     say(f"\nAll of it is in {result.run_dir}")
     say(next_steps(result.run_dir, args.export))
     return 0

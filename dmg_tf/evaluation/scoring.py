@@ -98,7 +98,7 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
             (data.target_domain,),
         ),
     ]
-    splits = splits if outside else splits[:1]
+    splits = splits if outside and data.held_out else splits[:1]
     total = sum(len(examples) for _, examples, *_ in splits)
     scored = []
     with Bar("scoring", total, "images") as bar:

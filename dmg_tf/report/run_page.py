@@ -17,10 +17,11 @@ from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import headline, selection_text
+from dmg_tf.report.text import estimate_text, headline, selection_text
 from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
+from dmg_tf.runs.left_out import has_target, left_out_beside
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OVERALL,
@@ -129,15 +130,19 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
     results, config = run.results, run.results["config"]
     selected = results["selection"]
     sources = ", ".join(results["source_domains"])
-    title = (
-        f"{config['method']} on {config['backbone']}, target {config['target']}"
-    )
+    title = f"{config['method']} on {config['backbone']}"
+    estimate = None
+    if has_target(results):
+        title += f", target {config['target']}"
+    else:
+        estimate = estimate_text(left_out_beside(run.run_dir, results))
     return page(
         title,
         tag(
             "header",
             tag("h1", title),
             tag("p", headline(results)),
+            estimate and tag("p", estimate),
             quiet(
                 f"{method_text(config)}. Trained on {sources} of "
                 f"{config['data'] or 'the built-in data'}; "
@@ -238,6 +243,8 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
     """
     results = run.results
     target, names = results["config"]["target"], results["class_names"]
+    if not has_target(results):
+        return []
     if run.target is None or not len(run.target.paths):
         return [_no_predictions(target)]
     rule, predictions = default_rule(results), run.target.predictions

@@ -10,6 +10,7 @@ from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
 from dmg_tf.html.tables import heat_table, table, twentieths_around
 from dmg_tf.rules import default_rule, scored_rules
+from dmg_tf.runs.left_out import has_target
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -21,34 +22,22 @@ def percent(share: float, digits: int = 2) -> str:
 def key_figures(results: dict[str, Any]) -> Markup:
     """Returns what one wants to know first."""
     rule = default_rule(results)
-    target = results["config"]["target"]
     inside = results["in_domain"][rule.name][OVERALL]
-    outside = results["out_of_domain"][rule.name][OVERALL]
     counts = results["counts"]
-    images = counts[OUT_OF_DOMAIN][target]
-    low, high = wilson(outside, images)
     split = results["in_domain_split"]
     selection, timing = results["selection"], results["timing"]
     overlap = results.get("mask_iou", {})
     rate = timing["train_images_per_second"]
+    target, lost = _unseen(results, rule, inside)
     return tiles(
-        (
-            f"Target {target}",
-            f"{percent(outside, 1)}\u00a0%",
-            f"{rule.title} on {images:,} unseen images; 95\u00a0% "
-            f"interval {percent(low, 1)} to {percent(high, 1)}",
-        ),
+        target,
         (
             "Source domains",
             f"{percent(inside, 1)}\u00a0%",
             f"{rule.title}, mean of {len(results['source_domains'])} "
             f"domains, {sum(counts[split].values()):,} {split} images",
         ),
-        (
-            "Lost outside",
-            f"{100 * (inside - outside):.1f}",
-            "percentage points, sources minus target",
-        ),
+        lost,
         (
             "Mask overlap",
             f"{statistics.mean(p['mean'] for p in overlap.values()):.3f}",
@@ -65,6 +54,26 @@ def key_figures(results: dict[str, Any]) -> Markup:
             duration(timing["train_seconds"]),
             f"{rate:,.0f} images a second" if rate else None,
         ),
+    )
+
+
+def _unseen(results, rule, inside):
+    """Returns the tiles of the target, and of what is lost there."""
+    if not has_target(results):
+        return ("Unseen domain", "-", "none was held out"), None
+    target = results["config"]["target"]
+    outside = results["out_of_domain"][rule.name][OVERALL]
+    images = results["counts"][OUT_OF_DOMAIN][target]
+    low, high = wilson(outside, images)
+    return (
+        f"Target {target}",
+        f"{percent(outside, 1)}\u00a0%",
+        f"{rule.title} on {images:,} unseen images; 95\u00a0% "
+        f"interval {percent(low, 1)} to {percent(high, 1)}",
+    ), (
+        "Lost outside",
+        f"{100 * (inside - outside):.1f}",
+        "percentage points, sources minus target",
     )
 
 
@@ -105,9 +114,7 @@ def duration(seconds: float) -> str:
 def accuracy(results: dict[str, Any]) -> Markup:
     """Returns the table that `train.py` prints."""
     sources = list(results["counts"]["train"])
-    target = results["config"]["target"]
     split, counts = results["in_domain_split"], results["counts"]
-    images = counts[OUT_OF_DOMAIN][target]
     rows = []
     for rule in scored_rules(results):
         row = results["in_domain"][rule.name]
@@ -117,7 +124,10 @@ def accuracy(results: dict[str, Any]) -> Markup:
                 rule.title,
                 *(percent(row[domain]) for domain in sources),
                 percent(row[OVERALL]),
-                percent(outside[OVERALL]) if outside else "-",
+                *(
+                    percent(outside[OVERALL]) if outside else "-"
+                    for _ in counts[OUT_OF_DOMAIN]
+                ),
             ]
         )
 
@@ -129,7 +139,10 @@ def accuracy(results: dict[str, Any]) -> Markup:
             "prediction",
             *(head(d, f"{counts[split][d]:,} images") for d in sources),
             head("in-domain", "mean"),
-            head(f"target {target}", f"{images:,} images"),
+            *(
+                head(f"target {target}", f"{images:,} images")
+                for target, images in counts[OUT_OF_DOMAIN].items()
+            ),
         ],
         rows,
         strong={("row", 0), len(sources) + 1, len(sources) + 2},

@@ -7,7 +7,9 @@ import rich.box
 import rich.console
 import rich.table
 
+from dmg_tf.console.parser import command
 from dmg_tf.rules import scored_rules, title_of
+from dmg_tf.runs.left_out import LeftOut, has_target
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -33,12 +35,36 @@ def headline(results: dict[str, Any]) -> str:
             f"{_percent(outside[rule.name][OVERALL], 1)} % right of "
             f"{images:,} images"
         )
+    if not has_target(results):
+        parts.append("no unseen domain was measured")
     inside = results["in_domain"][rule.name][OVERALL]
     parts += [
         f"sources: {_percent(inside, 1)} %",
         f"chance: {_percent(1 / len(results['class_names']), 1)} %",
     ]
     return "; ".join(parts)
+
+
+def estimate_text(estimate: LeftOut | None) -> str:
+    """Says what a model that learned from all domains may do on a new one.
+
+    Args:
+        estimate: What runs beside it came to.
+    """
+    if estimate is None:
+        return (
+            "How well it does on a new domain was not measured: hold out each "
+            f"domain in turn ({command('sweep')}) to see."
+        )
+    each = ", ".join(
+        f"{domain} {_percent(share, 1)}"
+        for domain, share in estimate.accuracies.items()
+    )
+    return (
+        f"On a new domain expect about {_percent(estimate.mean, 1)} %: the "
+        f"mean of {estimate.runs} runs beside this one that held out a domain "
+        f"each ({each})."
+    )
 
 
 def results_text(results: dict[str, Any], width: int = 400) -> str:
@@ -66,25 +92,27 @@ def results_text(results: dict[str, Any], width: int = 400) -> str:
             f"{domain}\n{in_domain_counts[domain]}", justify="right"
         )
     table.add_column("in-domain\nmean", justify="right", style="bold")
-    table.add_column(
-        f"target {target}\n{counts[OUT_OF_DOMAIN][target]}",
-        justify="right",
-        style="bold",
-    )
+    if has_target(results):
+        table.add_column(
+            f"target {target}\n{counts[OUT_OF_DOMAIN][target]}",
+            justify="right",
+            style="bold",
+        )
     for rule in scored_rules(results):
         row = results["in_domain"][rule.name]
         outside = results["out_of_domain"].get(rule.name)
-        table.add_row(
-            rule.title,
+        cells = [
             *(_percent(row[domain]) for domain in sources),
             _percent(row[OVERALL]),
-            _percent(outside[OVERALL]) if outside else "-",
-        )
+        ]
+        if has_target(results):
+            cells.append(_percent(outside[OVERALL]) if outside else "-")
+        table.add_row(rule.title, *cells)
     lines = [
         headline(results),
         "",
-        f"Accuracy (%), {config['method']} on {config['backbone']}, "
-        f"target {target}",
+        f"Accuracy (%), {config['method']} on {config['backbone']}"
+        + f", target {target}" * has_target(results),
         _render(table, width),
         f"In-domain: {split} images of the sources; the second line counts "
         "images.",
