@@ -15,6 +15,33 @@ _TITLES = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Calibration:
+    """How far a rule's probabilities can be taken at their word.
+
+    Attributes:
+        temperature: What its logits are divided by before the softmax.
+        images: How many of the sources' validation images it was fitted on; 0
+            where it was not.
+        note: Why the temperature is what it is, where that is no fit.
+    """
+
+    temperature: float = 1.0
+    images: int = 0
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values, ready for `json.dump`."""
+        return dataclasses.asdict(self)
+
+
+def calibrations_of(
+    known: Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, Calibration]:
+    """Returns {rule: its `Calibration`} of what a file holds, maybe nothing."""
+    return {name: Calibration(**own) for name, own in (known or {}).items()}
+
+
+@dataclasses.dataclass(frozen=True)
 class PredictionRule:
     """A way to predict.
 

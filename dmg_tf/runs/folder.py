@@ -33,6 +33,7 @@ ENVIRONMENT = "environment.json"
 HISTORY = "history.csv"
 MODEL = "model.keras"
 RESULTS = "results.json"
+METRICS = "metrics.csv"
 REPORT_NAME = "report.html"
 CHECKPOINT = "checkpoint"
 # All that a run writes; logs/ belongs to no state of it.
@@ -44,6 +45,7 @@ RUN_FILES = (
     HISTORY,
     MODEL,
     predictions.FILE_NAME,
+    METRICS,
     RESULTS,
     REPORT_NAME,
 )
