@@ -8,16 +8,19 @@ from typing import Any
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
-from dmg_tf.folders.checksums import read_json
-from dmg_tf.html.markup import Markup, tag
+from dmg_tf.folders.checksums import NEXT, read_json
+from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.report import sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
+from dmg_tf.report.next_steps import next_steps
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import headline, selection_text
+from dmg_tf.report.text import selection_text
+from dmg_tf.report.verdict import cautions, headline, measured_target
 from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
@@ -127,17 +130,22 @@ def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
 def run_report(run: RunFiles, data: str | None = None) -> str:
     """Returns the report of a run as HTML; the same for the same files."""
     results, config = run.results, run.results["config"]
-    selected = results["selection"]
+    selected, warnings = results["selection"], cautions(results)
+    by_class = sections.by_class(results)
     sources = ", ".join(results["source_domains"])
-    title = (
-        f"{config['method']} on {config['backbone']}, target {config['target']}"
+    target = measured_target(results)
+    title = f"{config['method']} on {config['backbone']}, " + (
+        "no target" if target is None else f"target {target}"
     )
     return page(
         title,
         tag(
             "header",
             tag("h1", title),
-            tag("p", headline(results)),
+            tag("p", f"{headline(results)}.", class_="verdict"),
+            tag("ul", [tag("li", c) for c in warnings], class_="warning")
+            if warnings
+            else None,
             quiet(
                 f"{method_text(config)}. Trained on {sources} of "
                 f"{config['data'] or 'the built-in data'}; "
@@ -153,6 +161,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 sections.accuracy(results),
                 wide=True,
             ),
+            panel("By class", by_class, wide=True) if by_class else None,
             _remarks(results),
             panel(
                 "Training",
@@ -176,6 +185,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 panel("Environment", _environment_section(run)),
                 class_="column",
             ),
+            panel("Next", _next(run.run_dir), wide=True),
         ),
         tag(
             "footer",
@@ -186,6 +196,20 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 " makes it again. The 95\u00a0% interval is of drawing such "
                 "images (Wilson); other seeds differ by more.",
             ),
+        ),
+    )
+
+
+def _next(run_dir) -> Markup:
+    """Returns what can be done with the run, to copy."""
+    # Of a run that goes on, the files are moved up when all of it is there.
+    run_dir = run_dir.parent if run_dir.name == NEXT else run_dir
+    steps = next_steps(run_dir)
+    return join(
+        facts({what: code(step) for what, step in steps.items()}),
+        quiet(
+            "From the folder that this report was made in; IMAGES are files "
+            "and folders of your own."
         ),
     )
 
@@ -224,8 +248,8 @@ def _difference(results, rule, counts) -> str | None:
     if abs(now - before) < 1e-9:
         return None
     return (
-        f"Scored again: {sections.percent(now)}\u00a0% are right here, in the "
-        f"table above {sections.percent(before)}\u00a0%."
+        f"Scored again: {percent(now)}\u00a0% are right here, in the table "
+        f"above {percent(before)}\u00a0%."
     )
 
 
@@ -237,7 +261,9 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         data: Where its images are now; None for where they were.
     """
     results = run.results
-    target, names = results["config"]["target"], results["class_names"]
+    target, names = measured_target(results), results["class_names"]
+    if target is None:
+        return []
     if run.target is None or not len(run.target.paths):
         return [_no_predictions(target)]
     rule, predictions = default_rule(results), run.target.predictions

@@ -1,54 +1,61 @@
 """The parts of a report that are made of a run's numbers alone."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dmg_tf.evaluation.metrics.intervals import digits_of, percent, wilson
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
 from dmg_tf.html.tables import heat_table, table, twentieths_around
-from dmg_tf.rules import default_rule, scored_rules
+from dmg_tf.report.text import selected_at
+from dmg_tf.report.verdict import (
+    between,
+    headline_rule,
+    interval,
+    measured_target,
+    overall_numbers,
+)
+from dmg_tf.rules import scored_rules
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """Returns a fraction as the tables write it."""
-    return f"{100 * share:.{digits}f}"
 
 
 def key_figures(results: dict[str, Any]) -> Markup:
     """Returns what one wants to know first."""
-    rule = default_rule(results)
-    target = results["config"]["target"]
-    inside = results["in_domain"][rule.name][OVERALL]
-    outside = results["out_of_domain"][rule.name][OVERALL]
+    rule, target = headline_rule(results), measured_target(results)
     counts = results["counts"]
-    images = counts[OUT_OF_DOMAIN][target]
-    low, high = wilson(outside, images)
     split = results["in_domain_split"]
-    selection, timing = results["selection"], results["timing"]
+    timing = results["timing"]
     overlap = results.get("mask_iou", {})
     rate = timing["train_images_per_second"]
-    return tiles(
-        (
+    inside = results["in_domain"][rule.name][OVERALL]
+    known = interval(results, "in_domain", rule.name)
+    tile = lost = None
+    if rule.name in results[OUT_OF_DOMAIN]:
+        outside = results[OUT_OF_DOMAIN][rule.name][OVERALL]
+        there = interval(results, OUT_OF_DOMAIN, rule.name)
+        tile = (
             f"Target {target}",
-            f"{percent(outside, 1)}\u00a0%",
-            f"{rule.title} on {images:,} unseen images; 95\u00a0% "
-            f"interval {percent(low, 1)} to {percent(high, 1)}",
-        ),
+            f"{percent(outside, there)}\u00a0%",
+            f"{rule.title} on {counts[OUT_OF_DOMAIN][target]:,} unseen images; "
+            f"95\u00a0% interval {between(there)}",
+        )
+        lost = (
+            "Lost outside",
+            f"{100 * (inside - outside):.{digits_of(*known)}f} points",
+            "of a hundred: sources minus target",
+        )
+    return tiles(
+        tile,
         (
             "Source domains",
-            f"{percent(inside, 1)}\u00a0%",
+            f"{percent(inside, known)}\u00a0%",
             f"{rule.title}, mean of {len(results['source_domains'])} "
-            f"domains, {sum(counts[split].values()):,} {split} images",
+            f"domains, {sum(counts[split].values()):,} {split} images; "
+            f"95\u00a0% interval {between(known)}",
         ),
-        (
-            "Lost outside",
-            f"{100 * (inside - outside):.1f}",
-            "percentage points, sources minus target",
-        ),
+        lost,
         (
             "Mask overlap",
             f"{statistics.mean(p['mean'] for p in overlap.values()):.3f}",
@@ -56,10 +63,7 @@ def key_figures(results: dict[str, Any]) -> Markup:
         )
         if overlap
         else None,
-        (
-            *_kept(results),
-            f"{percent(selection['value'], 1)}\u00a0% of source validation",
-        ),
+        (*_kept(results), f"{selected_at(results)} of source validation"),
         (
             "Training",
             duration(timing["train_seconds"]),
@@ -79,19 +83,6 @@ def _kept(results: dict[str, Any]) -> tuple[str, str]:
     return title, f"{periods[0]} to {periods[-1]}" if periods else "the last"
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share of so many images (Wilson)."""
-    z = statistics.NormalDist().inv_cdf(0.975)
-    middle = share + z * z / (2 * count)
-    spread = z * math.sqrt(
-        share * (1 - share) / count + z * z / (4 * count * count)
-    )
-    scale = 1 + z * z / count
-    return max(0.0, (middle - spread) / scale), min(
-        1.0, (middle + spread) / scale
-    )
-
-
 def duration(seconds: float) -> str:
     """Returns seconds as a person says them."""
     if seconds < 60:
@@ -103,45 +94,102 @@ def duration(seconds: float) -> str:
 
 
 def accuracy(results: dict[str, Any]) -> Markup:
-    """Returns the table that `train.py` prints."""
+    """Returns the table that `train.py` prints, the target first."""
     sources = list(results["counts"]["train"])
-    target = results["config"]["target"]
+    target = measured_target(results)
     split, counts = results["in_domain_split"], results["counts"]
-    images = counts[OUT_OF_DOMAIN][target]
-    rows = []
-    for rule in scored_rules(results):
-        row = results["in_domain"][rule.name]
-        outside = results["out_of_domain"].get(rule.name)
-        rows.append(
-            [
-                rule.title,
-                *(percent(row[domain]) for domain in sources),
-                percent(row[OVERALL]),
-                percent(outside[OVERALL]) if outside else "-",
-            ]
-        )
-
-    def head(name, below):
-        return join(name, tag("span", below, class_="second"))
-
+    columns = [("in_domain", OVERALL), *(("in_domain", d) for d in sources)]
+    heads = [
+        _below("in-domain", "mean"),
+        *(_below(d, f"{counts[split][d]:,} images") for d in sources),
+    ]
+    if target is not None:
+        columns.insert(0, (OUT_OF_DOMAIN, OVERALL))
+        images = f"{counts[OUT_OF_DOMAIN][target]:,} images"
+        heads.insert(0, _below(f"target {target}", images))
+    rows = [
+        [rule.title, *(_accuracy(results, rule.name, *c) for c in columns)]
+        for rule in scored_rules(results)
+    ]
     shown = table(
-        [
-            "prediction",
-            *(head(d, f"{counts[split][d]:,} images") for d in sources),
-            head("in-domain", "mean"),
-            head(f"target {target}", f"{images:,} images"),
-        ],
+        ["prediction", *heads],
         rows,
-        strong={("row", 0), len(sources) + 1, len(sources) + 2},
+        strong={("row", 0)},
     )
     return join(
         shown,
         quiet(
-            f"Percent. In-domain: {split} images of the sources. "
-            f"{rows[0][0]} is the default; it and the epoch were chosen "
-            "without a look at the target."
+            f"Percent, with the 95\u00a0% interval of each. In-domain: {split} "
+            f"images of the sources. {rows[0][0]} is the default; it and the "
+            "epoch were chosen without a look at the target."
         ),
     )
+
+
+def _below(name, second) -> Markup:
+    return join(name, tag("span", second, class_="second"))
+
+
+def _accuracy(results, rule, part, domain):
+    """Returns an accuracy with its interval below; a dash without one."""
+    if domain not in results[part].get(rule, ()):
+        return "-"
+    known = interval(results, part, rule, domain)
+    shown = _below(percent(results[part][rule][domain], known), between(known))
+    return tag("td", shown, class_="strong" if domain == OVERALL else None)
+
+
+def by_class(results: dict[str, Any]) -> Markup | None:
+    """Returns what is right of each class, on the target and on the sources.
+
+    None where an older run did not measure it.
+    """
+    rule, names = headline_rule(results), results["class_names"]
+    found = [
+        (of, numbers["classes"])
+        for of, part in (
+            (measured_target(results), OUT_OF_DOMAIN),
+            ("the sources", "in_domain"),
+        )
+        if (numbers := overall_numbers(results, part, rule.name))
+    ]
+    if not found:
+        return None
+    heads, rows = [], [[name] for name in names]
+    for of, numbers in found:
+        heads += [
+            _below(of, "images"),
+            _below("recall", "and interval"),
+            "precision",
+            "F1",
+        ]
+        for i, row in enumerate(rows):
+            images, recall = numbers["images"][i], numbers["recall"][i]
+            known = wilson(recall or 0, images)
+            row += [
+                f"{images:,}",
+                "-"
+                if recall is None
+                else tag(
+                    "td",
+                    _below(percent(recall, known), between(known)),
+                    class_="strong",
+                ),
+                _share(numbers["precision"][i], numbers["predicted"][i]),
+                _share(numbers["f1"][i], images),
+            ]
+    return join(
+        table(["class", *heads], rows),
+        quiet(
+            f"Percent, by {rule.title}. Recall: how many images of a class are "
+            "right. Precision: how many predictions of a class are. F1: their "
+            "harmonic mean. A dash: there is nothing to count."
+        ),
+    )
+
+
+def _share(value, count) -> str:
+    return "-" if value is None else percent(value, wilson(value, count))
 
 
 def curves(

@@ -1,11 +1,13 @@
 """Run folders with everything a report is made of, without a training."""
 
+import dataclasses
 import itertools
 import json
 
 import numpy as np
 import PIL.Image
 
+from dmg_tf.evaluation.metrics.summary import split_metrics
 from dmg_tf.runs.history import history_csv
 from dmg_tf.runs.predictions import Predictions, ScoredSplit, write_predictions
 
@@ -24,6 +26,7 @@ def write_run(
     seed=0,
     name="run",
     rules=(),
+    metrics=False,
 ):
     """Writes the files of a finished run; returns its results.
 
@@ -84,6 +87,7 @@ def write_run(
             "out_of_domain": {target: images},
         },
         **({"rules": [rule.to_json() for rule in rules]} if rules else {}),
+        **({"metrics": _metrics(scored, classes)} if metrics else {}),
         "in_domain_split": "validation",
         "in_domain": scored[0].predictions.accuracy(domains),
         "out_of_domain": scored[1].predictions.accuracy((target,)),
@@ -120,6 +124,19 @@ def write_run(
     }
     (run_dir / "environment.json").write_text(json.dumps(environment))
     return results
+
+
+def _metrics(splits, classes):
+    found = {}
+    for split in splits:
+        sure = split.predictions.probabilities
+        further = ("confidence", "brier", "raw_confidence", "raw_brier")
+        predictions = dataclasses.replace(
+            split.predictions, further=dict.fromkeys(further, sure)
+        )
+        part = "in_domain" if split.name == "validation" else split.name
+        found[part] = split_metrics(predictions, split.domains, classes)
+    return found
 
 
 def _split(rng, name, count, domains, ids, rules, classes, data):

@@ -1,6 +1,5 @@
 """All numbers on the predictions of a split: for `results.json` and CSV."""
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -4,12 +4,13 @@ import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
+from dmg_tf.console.tables import Room
 from dmg_tf.files import write_text
 from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.published import PUBLISHED_DOMAINS, published_rows
 from dmg_tf.studies.runs import Run, targets_of
-from dmg_tf.studies.table import FORMATS, Cell, Row, Table, as_text
+from dmg_tf.studies.table import FILE, FORMATS, Cell, Row, Table, as_text
 
 _NOTE = (
     "Mean over seeds, ± its standard error; n counts runs. Every epoch was "
@@ -41,6 +42,7 @@ def write_tables(
     folder: pathlib.Path,
     with_paper: bool = False,
     more: Sequence[Table] = (),
+    room: Room = FILE,
 ) -> tuple[str, list[pathlib.Path]]:
     """Writes all tables as text, CSV, Markdown and LaTeX.
 
@@ -49,6 +51,7 @@ def write_tables(
         folder: Where `tables.*` go.
         with_paper: As for `all_tables`.
         more: Tables to be shown behind them.
+        room: What the text is written on.
 
     Returns:
         The text, and the files.
@@ -69,7 +72,7 @@ def write_tables(
     for suffix, render in FORMATS.items():
         files.append(folder / f"tables.{suffix}")
         write_text(files[-1], render(tables) + notes.get(suffix, ""))
-    return f"{as_text(tables)}\n{note}", files
+    return f"{as_text(tables, room)}\n{room.text(note)}", files
 
 
 def out_of_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile
+from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
 from dmg_tf.html.tables import table
 from dmg_tf.report.run_page import RunFiles, image_panels
-from dmg_tf.report.sections import duration, percent
+from dmg_tf.report.sections import duration
 from dmg_tf.runs.folder import REPORT_NAME
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.tables import all_tables
