@@ -15,7 +15,7 @@ import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
 from dmg_tf import settings
-from dmg_tf.data.names import nfc
+from dmg_tf.data.names import NO_TARGET, nfc
 from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import DamagedFile, UserError, unknown_name
 from dmg_tf.files import name_part
@@ -52,7 +52,8 @@ class RunConfig:
     """
 
     target: str = setting(
-        "the domain that training never sees (required)",
+        "the domain that training never sees; none for the final model, which "
+        "learns from all (required)",
         metavar="DOMAIN",
         group="data",
     )
@@ -71,6 +72,13 @@ class RunConfig:
     sources: tuple[str, ...] | None = setting(
         "the domains to train on, in order (default: all but the target)",
         metavar="DOMAIN",
+        group="data",
+    )
+    unknown_classes: str = setting(
+        "images of the target of a class that no source has: leave them out "
+        "and count them, or end",
+        "ignore",
+        names=lambda: ("ignore", "error"),
         group="data",
     )
     on_bad_image: str = setting(
@@ -397,6 +405,11 @@ class RunConfig:
                 "--freeze-batch-norm keeps the statistics that weights come "
                 "with: give --weights imagenet or a file, got --weights none"
             )
+        if self.track_target and self.target == NO_TARGET:
+            raise UserError(
+                f"--track-target scores the target, and --target {NO_TARGET} "
+                "holds out none; leave one of them out"
+            )
         self._check_parts()
         if self.data_service is not None and self.cache == "memory":
             raise UserError(
@@ -418,6 +431,11 @@ class RunConfig:
                     f"{' or '.join(word for _, word in wholes)}, got "
                     f"{flag_of(name)} {getattr(self, name)}"
                 )
+
+    @property
+    def held_out(self) -> str | None:
+        """The domain that training never sees; None where it sees all."""
+        return None if self.target == NO_TARGET else self.target
 
     @property
     def uses_length(self) -> bool:

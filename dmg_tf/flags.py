@@ -8,6 +8,7 @@ from typing import Any
 
 from dmg_tf import settings
 from dmg_tf.config import DEFAULTS, GENERAL, PARTS, RunConfig
+from dmg_tf.data.names import NO_TARGET
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.methods.spec import owners_of
 from dmg_tf.registry import DATASETS, METHODS
@@ -253,7 +254,9 @@ def check_domains(config: RunConfig) -> None:
     where = config.data or "the built-in data"
     if config.sources is None:
         check_no_splits(known, where)
-    asked = [name for name in (config.target, *(config.sources or ())) if name]
+    asked = [
+        name for name in (config.held_out, *(config.sources or ())) if name
+    ]
     if config.dataset == "auto" and any(
         as_known(name, known) not in known for name in asked
     ):
@@ -262,6 +265,8 @@ def check_domains(config: RunConfig) -> None:
     if config.target is None:
         raise UserError(
             "--target is the domain to hold out; "
-            f"{where} has {', '.join(known)}"
+            f"{where} has {', '.join(known)}; --target {NO_TARGET} learns from "
+            "all of them"
         )
-    pick_domains(known, config.target, config.sources, where)
+    picked = pick_domains(known, config.held_out, config.sources, where)
+    METHODS[config.method].check_sources(config.method, picked)

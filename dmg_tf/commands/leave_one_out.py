@@ -103,6 +103,7 @@ def main(argv: list[str] | None = None) -> int:
             # A mistyped flag does not wait for what draws tables and pages.
             from dmg_tf.studies.paper.tables import write_tables
             from dmg_tf.studies.runs import load_runs
+            from dmg_tf.studies.sweep.final import final_model_text
             from dmg_tf.studies.sweep.page import write_sweep_page
 
             done, missing = load_runs(folder)
@@ -114,6 +115,9 @@ def main(argv: list[str] | None = None) -> int:
             room.say(text)
             say(f"Tables: {', '.join(map(str, files))}")
             say(f"To look at: {page}")
+            final = final_model_text(runs, done, folder)
+            if final:
+                say(f"\n{final}")
     for failure in failures:
         say(
             f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",

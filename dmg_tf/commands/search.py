@@ -58,6 +58,12 @@ def search_from_args(args) -> Search:
     check_tuner(args)
     config = config_from_args(args)
     check_domains(config)
+    if config.held_out is None:
+        raise UserError(
+            f"a search tells how its trials do on a domain that they have not "
+            f"seen: --target must be one to hold out, got {config.target}; "
+            f"train with --target {config.target} and what the search finds"
+        )
     check_length(args.tuner, config)
     check_devices(config.strategy)
     dataset = detect_dataset(config.dataset, config.data)
@@ -85,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     config = search.config
     # A wrong target would fail each trial; no image is opened here.
     DATASETS[search.dataset].load(
-        config.data, config.target, config.sources, config.seed
+        config.data, config.held_out, config.sources, config.seed
     )
     load_tensorflow()
     from dmg_tf.studies.search.results import collect, write_results

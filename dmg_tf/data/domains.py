@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dmg_tf.data import detect_dataset
-from dmg_tf.data.names import are_splits, check_names, nfc
+from dmg_tf.data.names import NO_TARGET, are_splits, check_names, nfc
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.registry import DATASETS
 
@@ -22,42 +22,45 @@ def domain_names(dataset: str, root: str | None) -> tuple[str, ...]:
 
 
 def pick_domains(
-    known: Sequence[str], target: str, sources: Sequence[str] | None, where: str
+    known: Sequence[str],
+    target: str | None,
+    sources: Sequence[str] | None,
+    where: str,
 ) -> tuple[str, ...]:
     """Returns the source domains of a run, in order.
 
     Args:
         known: The dataset's domains.
-        target: The domain that is held out.
+        target: The domain that is held out; None for none.
         sources: The domains asked for, or None for all but the target.
         where: What the domains were read from, for error messages.
 
     Raises:
         UserError: If a name is unknown or can't be, the target is among the
-            sources, a source is named twice, fewer than two sources are left,
-            or all domains are called as splits are and no sources are named.
+            sources, a source is named twice, none is left, or all domains are
+            called as splits are and no sources are named.
     """
     if sources is None:
         check_no_splits(known, where)
-    target = as_known(target, known)
+    held_out = () if target is None else (as_known(target, known),)
     if sources is not None:
         sources = [as_known(name, known) for name in sources]
-    for name in (target, *(sources or ())):
+    for name in (*held_out, *(sources or ())):
         if name not in known:
             raise unknown_name(f"domain in {where}", name, known)
-    picked = tuple(sources or (name for name in known if name != target))
-    check_names("domain", (*picked, target))
-    if target in picked:
+    picked = tuple(sources or (name for name in known if name not in held_out))
+    check_names("domain", (*picked, *held_out))
+    if held_out and held_out[0] in picked:
         raise UserError(
-            f"the target {target!r} is among the sources {', '.join(picked)}; "
-            "leave it out, training must not see it"
+            f"the target {held_out[0]!r} is among the sources "
+            f"{', '.join(picked)}; leave it out, training must not see it"
         )
     if len(set(picked)) != len(picked):
         raise UserError(f"a source domain is given twice: {', '.join(picked)}")
-    if len(picked) < 2:
+    if not picked:
         raise UserError(
-            f"DMG needs at least two source domains besides the target "
-            f"{target!r}, got {', '.join(picked) or 'none'} in {where}"
+            f"{where} has the target {target!r} alone: there is no domain to "
+            f"learn from; --target {NO_TARGET} learns from all there are"
         )
     return picked
 

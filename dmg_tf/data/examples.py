@@ -1,7 +1,7 @@
 """Labelled images of a run: by split, domain and class."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Examples:
     @classmethod
     def concatenate(cls, parts: Sequence["Examples"]) -> "Examples":
         """Returns the examples of all parts, one after the other."""
+        if not parts:
+            return cls.make((), [], -1)
         return cls(
             tuple(path for part in parts for path in part.paths),
             np.concatenate([part.labels for part in parts]),
@@ -63,26 +65,32 @@ class DomainData:
     Attributes:
         class_names: Labels are indices into these.
         source_domains: Domain ids are indices into these.
-        target_domain: The domain training never sees.
+        target_domain: The domain training never sees; None where all are
+            learned from.
         train: Source images to learn from.
         validation: Source images that select the epoch.
         test: Source images held out for scoring, or None where the dataset
             has none; in-domain accuracy is then measured on `validation`.
         out_of_domain: The target's images that are scored.
         notes: Lines for the user, on what was left out while reading.
-        complete: Whether every source must have every class. Official lists
-            may lack some: DomainNet's painting learns from no `t-shirt`.
+        unknown_classes: {class that the target alone has: its images}; they
+            are neither learned from nor scored.
     """
 
     class_names: tuple[str, ...]
     source_domains: tuple[str, ...]
-    target_domain: str
+    target_domain: str | None
     train: Examples
     validation: Examples
     test: Examples | None
     out_of_domain: Examples
     notes: tuple[str, ...] = ()
-    complete: bool = True
+    unknown_classes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The target domain, if there is one."""
+        return () if self.target_domain is None else (self.target_domain,)
 
     @property
     def in_domain_split(self) -> str:
@@ -103,7 +111,9 @@ class DomainData:
             ids = getattr(self, split).domain_ids
             for index, domain in enumerate(self.source_domains):
                 counts[split][domain] = int(np.sum(ids == index))
-        counts["out_of_domain"] = {self.target_domain: len(self.out_of_domain)}
+        counts["out_of_domain"] = {
+            name: len(self.out_of_domain) for name in self.held_out
+        }
         return counts
 
     def without(self, bad_paths: Iterable[str]) -> "DomainData":
@@ -141,32 +151,12 @@ def lacking_classes(data: DomainData) -> dict[str, list[str]]:
     return lacking
 
 
-def with_notes(data: DomainData) -> DomainData:
-    """Returns the data, with notes on classes that a source lacks, and names.
+def checked(data: DomainData, apart: bool = False) -> DomainData:
+    """Returns what a reader has read, if a run can learn from it.
 
-    Names that differ in upper case alone are one folder on other systems.
-    """
-    lacking = tuple(
-        f"the training list of {domain} has no image of "
-        f"{first_few(names)}; other sources teach it"
-        for domain, names in lacking_classes(data).items()
-    )
-    domains = (*data.source_domains, data.target_domain)
-    twins = (
-        *twin_note("domains", domains),
-        *twin_note("classes", data.class_names),
-    )
-    return dataclasses.replace(data, notes=data.notes + lacking + twins)
-
-
-def first_few(names: Sequence[str], count: int = 3) -> str:
-    """Returns the first few names, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(map(repr, names[:count])) + more
-
-
-def check_domain_data(data: DomainData, apart: bool = False) -> None:
-    """Checks what every dataset must keep to; readers end with it.
+    Images of classes that the target alone has are counted and left out. Notes
+    say so, and name the classes that a source lacks, and names that differ in
+    upper case alone: they are one folder on other systems.
 
     Args:
         data: What was read.
@@ -176,7 +166,73 @@ def check_domain_data(data: DomainData, apart: bool = False) -> None:
         UserError: If a split or a class to learn holds no image, a file is
             there twice by whatever path, or a name can't be.
     """
-    check_names("domain", (*data.source_domains, data.target_domain))
+    data = _without_unknown(data)
+    _check(data, apart)
+    lacking = tuple(
+        f"{domain} has no image of {first_few(names)} to learn from; other "
+        "sources teach it"
+        for domain, names in lacking_classes(data).items()
+    )
+    unknown = ()
+    if data.unknown_classes:
+        count = sum(data.unknown_classes.values())
+        unknown = (
+            f"{count} images of {data.target_domain} are of "
+            f"{first_few(list(data.unknown_classes))}, which no source "
+            "teaches: they are left out",
+        )
+    domains = (*data.source_domains, *data.held_out)
+    twins = (
+        *twin_note("domains", domains),
+        *twin_note("classes", data.class_names),
+    )
+    return dataclasses.replace(
+        data, notes=data.notes + lacking + unknown + twins
+    )
+
+
+def _without_unknown(data: DomainData) -> DomainData:
+    """Returns the data without the classes that its target alone has."""
+    splits = {
+        name: split
+        for name in ("train", "validation", "test", "out_of_domain")
+        if (split := getattr(data, name)) is not None
+    }
+    number = len(data.class_names)
+    counts = {
+        name: np.bincount(split.labels, minlength=number)
+        for name, split in splits.items()
+    }
+    outside = counts.pop("out_of_domain")
+    unknown = (outside > 0) & (sum(counts.values()) == 0)
+    if not unknown.any() or unknown.all():
+        return data
+    new_label = np.cumsum(~unknown) - 1
+    kept = {}
+    for name, split in splits.items():
+        split = split.select(np.flatnonzero(~unknown[split.labels]))
+        kept[name] = dataclasses.replace(
+            split, labels=new_label[split.labels].astype(np.int32)
+        )
+    names = np.asarray(data.class_names, object)
+    return dataclasses.replace(
+        data,
+        class_names=tuple(names[~unknown]),
+        unknown_classes={
+            str(names[i]): int(outside[i]) for i in np.flatnonzero(unknown)
+        },
+        **kept,
+    )
+
+
+def first_few(names: Sequence[str], count: int = 3) -> str:
+    """Returns the first few names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(map(repr, names[:count])) + more
+
+
+def _check(data: DomainData, apart: bool) -> None:
+    check_names("domain", (*data.source_domains, *data.held_out))
     check_names("class", data.class_names)
     _check_splits(data)
     if not apart:
@@ -211,20 +267,20 @@ def _check_splits(data: DomainData) -> None:
                     f"{why}"
                 )
     _check_classes(data)
-    if not len(data.out_of_domain):
+    if data.held_out and not len(data.out_of_domain):
+        apart = ""
+        if data.unknown_classes:
+            names = list(data.unknown_classes)
+            apart = (
+                f" of a class that the sources have; its classes are "
+                f"{first_few(names)}"
+            )
         raise UserError(
-            f"the target domain {data.target_domain!r} has no images"
+            f"the target domain {data.target_domain!r} has no images{apart}"
         )
 
 
 def _check_classes(data: DomainData) -> None:
-    lacking = lacking_classes(data)
-    if lacking and data.complete:
-        domain, names = next(iter(lacking.items()))
-        raise UserError(
-            f"the source domain {domain!r} has no training image of class "
-            f"{names[0]!r}; every class must be in every source"
-        )
     learned = set(data.train.labels.tolist())
     for label, name in enumerate(data.class_names):
         if label not in learned:

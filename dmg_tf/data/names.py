@@ -7,6 +7,8 @@ from dmg_tf.errors import UserError
 
 # What results call the mean over domains, beside the domains themselves.
 OVERALL = "overall"
+# What --target is where all domains are learned from.
+NO_TARGET = "none"
 # Control characters, line and paragraph separators, bytes that are no text.
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -50,6 +52,8 @@ def _why_not(kind: str, name: str) -> str:
         return ""
     if name.casefold() == OVERALL:
         return "results call the mean over domains so"
+    if name.casefold() == NO_TARGET:
+        return f"--target {NO_TARGET} holds out no domain"
     if "|" in name or "/" in name:
         return "results write pairs and rules of domains with '|' and '/'"
     return ""

@@ -13,9 +13,9 @@ import tensorflow as tf
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.data import check_folder, detect_dataset
-from dmg_tf.data.examples import DomainData, Examples
+from dmg_tf.data.examples import DomainData, Examples, first_few
 from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
-from dmg_tf.data.names import nfc
+from dmg_tf.data.names import NO_TARGET, nfc
 from dmg_tf.data.service.client import (
     check_service,
     not_for_service,
@@ -26,7 +26,7 @@ from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.errors import UserError
-from dmg_tf.registry import DATASETS
+from dmg_tf.registry import DATASETS, METHODS
 
 # An unreadable image is most likely among the batches that were being made.
 _STEPS_AHEAD = 4
@@ -200,9 +200,18 @@ def load_data(config: RunConfig) -> DomainData:
     Raises:
         UserError: If the data is not there or not as it should be.
     """
-    return DATASETS[config.dataset].load(
-        config.data, config.target, config.sources, config.seed
+    data = DATASETS[config.dataset].load(
+        config.data, config.held_out, config.sources, config.seed
     )
+    METHODS[config.method].check_sources(config.method, data.source_domains)
+    if data.unknown_classes and config.unknown_classes == "error":
+        raise UserError(
+            f"the target {data.target_domain!r} has the class "
+            f"{first_few(list(data.unknown_classes))}, which no source has; "
+            "nothing can be learned of it (--unknown-classes ignore leaves its "
+            "images out)"
+        )
+    return data
 
 
 def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
@@ -265,7 +274,8 @@ def images_of_run(
     _check_data_is_there(config)
     data = load_data(config)
     # In the Unicode form that names have in results.
-    config = dataclasses.replace(config, target=data.target_domain)
+    target = data.target_domain or NO_TARGET
+    config = dataclasses.replace(config, target=target)
     if list(data.class_names) != list(map(nfc, results["class_names"])):
         raise UserError(
             f"the model knows the classes {', '.join(results['class_names'])}; "

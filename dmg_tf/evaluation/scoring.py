@@ -107,7 +107,7 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
             data.source_domains,
         )
     ]
-    if outside and data.out_of_domain:
+    if outside and data.held_out:
         splits.append(
             (
                 OUT_OF_DOMAIN,

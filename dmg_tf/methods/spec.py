@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from dmg_tf.errors import UserError, unknown_name
@@ -37,6 +37,8 @@ class MethodSpec:
             over the dataset's preset.
         selects: "best": the epoch with the highest source validation accuracy
             is kept; "last": the model after `DomainModel.finish`.
+        least_sources: How many source domains it needs: 1 where it does not
+            tell them apart.
         least_epochs: 0 for what is fitted in closed form on given features.
         uses_length: Whether a step depends on the length of the run, which then
             can't be changed when it goes on.
@@ -58,6 +60,7 @@ class MethodSpec:
     batches: Batches = Batches.ANY
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     selects: Literal["best", "last"] = "best"
+    least_sources: int = 2
     least_epochs: int = 1
     uses_length: bool = False
     metrics: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -72,6 +75,25 @@ class MethodSpec:
         """Imports the method's model and returns its class."""
         module, name = self.model.split(":")
         return getattr(importlib.import_module(module), name)
+
+    def check_sources(self, method: str, sources: Sequence[str]) -> None:
+        """Raises UserError if there are too few source domains.
+
+        Args:
+            method: Its name.
+            sources: The domains.
+        """
+        if len(sources) < self.least_sources:
+            able = [
+                name
+                for name in METHODS.names()
+                if METHODS[name].least_sources <= len(sources)
+            ]
+            raise UserError(
+                f"--method {method} needs {self.least_sources} source domains, "
+                f"got {', '.join(sources)}; with {len(sources)} there are "
+                f"{', '.join(able)}"
+            )
 
     def make_options(self, values: Any = None, method: str = "") -> Any:
         """Returns the method's options.

@@ -19,11 +19,12 @@ from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.next_steps import next_steps
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import selection_text
+from dmg_tf.report.text import estimate_text, selection_text
 from dmg_tf.report.verdict import cautions, headline, measured_target
 from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
+from dmg_tf.runs.left_out import left_out_beside
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OVERALL,
@@ -50,6 +51,12 @@ class RunFiles:
     history: list[dict]
     environment: dict[str, Any]
     target: ScoredSplit | None
+
+    @property
+    def own_folder(self) -> pathlib.Path:
+        """The run's, where the files of one that goes on will be moved."""
+        moved = self.run_dir.name == NEXT
+        return self.run_dir.parent if moved else self.run_dir
 
     @classmethod
     def read(cls, run_dir: str | pathlib.Path) -> "RunFiles":
@@ -134,15 +141,19 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
     by_class = sections.by_class(results)
     sources = ", ".join(results["source_domains"])
     target = measured_target(results)
-    title = f"{config['method']} on {config['backbone']}, " + (
-        "no target" if target is None else f"target {target}"
-    )
+    title = f"{config['method']} on {config['backbone']}"
+    estimate = None
+    if target is not None:
+        title += f", target {target}"
+    else:
+        estimate = estimate_text(left_out_beside(run.own_folder, results))
     return page(
         title,
         tag(
             "header",
             tag("h1", title),
             tag("p", f"{headline(results)}.", class_="verdict"),
+            estimate and tag("p", estimate),
             tag("ul", [tag("li", c) for c in warnings], class_="warning")
             if warnings
             else None,
@@ -185,7 +196,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 panel("Environment", _environment_section(run)),
                 class_="column",
             ),
-            panel("Next", _next(run.run_dir), wide=True),
+            panel("Next", _next(run.own_folder), wide=True),
         ),
         tag(
             "footer",
@@ -202,8 +213,6 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
 
 def _next(run_dir) -> Markup:
     """Returns what can be done with the run, to copy."""
-    # Of a run that goes on, the files are moved up when all of it is there.
-    run_dir = run_dir.parent if run_dir.name == NEXT else run_dir
     steps = next_steps(run_dir)
     return join(
         facts({what: code(step) for what, step in steps.items()}),

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from dmg_tf.console.parser import command
 from dmg_tf.console.printable import say
 from dmg_tf.console.tables import Room
 from dmg_tf.evaluation.metrics.intervals import percent, wilson
@@ -16,6 +17,7 @@ from dmg_tf.report.verdict import (
     measured_target,
 )
 from dmg_tf.rules import scored_rules, title_of
+from dmg_tf.runs.left_out import LeftOut, has_target, left_out_beside
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -31,15 +33,39 @@ def show_results(
     """
     room = Room.here()
     room.say(results_text(results, room))
+    if not has_target(results):
+        beside = left_out_beside(run_dir, results)
+        room.say("\n" + room.text(estimate_text(beside)))
     # Not broken into lines: they are to be copied.
     say("\n" + f"{note}\n" * bool(note) + steps_text(run_dir))
+
+
+def estimate_text(estimate: LeftOut | None) -> str:
+    """Says what a model that learned from all domains may do on a new one.
+
+    Args:
+        estimate: What runs beside it came to.
+    """
+    if estimate is None:
+        return (
+            "How well it does on a new domain was not measured: hold out each "
+            f"domain in turn ({command('sweep')}) to see."
+        )
+    each = ", ".join(
+        f"{domain} {100 * share:.1f}"
+        for domain, share in estimate.accuracies.items()
+    )
+    return (
+        f"On a new domain expect about {100 * estimate.mean:.1f} %: the mean "
+        f"of {estimate.runs} runs beside this one that held out a domain each "
+        f"({each})."
+    )
 
 
 def steps_text(run_dir: pathlib.Path) -> str:
     """Returns what can be done with a run, a line each."""
     return "\n".join(
-        f"{what + ':':<13} {command}"
-        for what, command in next_steps(run_dir).items()
+        f"{what + ':':<13} {step}" for what, step in next_steps(run_dir).items()
     )
 
 

@@ -13,6 +13,7 @@ from dmg_tf.evaluation.metrics.intervals import (
 )
 from dmg_tf.registry import METHODS
 from dmg_tf.rules import PredictionRule, scored_rules
+from dmg_tf.runs.left_out import has_target
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 # Fewer validation images a domain than this choose an epoch by chance: at 30,
@@ -47,7 +48,7 @@ def interval(
 
 def measured_target(results: Mapping[str, Any]) -> str | None:
     """Returns the unseen domain that was measured; None where none was."""
-    return next(iter(results["counts"].get(OUT_OF_DOMAIN, ())), None)
+    return results["config"]["target"] if has_target(results) else None
 
 
 def headline_rule(results: Mapping[str, Any]) -> PredictionRule:

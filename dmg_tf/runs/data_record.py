@@ -54,13 +54,13 @@ class DataRecord:
     Attributes:
         class_names: In the order of the labels.
         source_domains: In the order of their ids.
-        target_domain: The domain training never sees.
+        target_domain: The domain training never sees, or None.
         images: Split by split, in their order.
     """
 
     class_names: tuple[str, ...]
     source_domains: tuple[str, ...]
-    target_domain: str
+    target_domain: str | None
     images: tuple[Image, ...]
 
     @classmethod

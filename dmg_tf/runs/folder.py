@@ -200,7 +200,7 @@ def _check_moved(run_dir, results, config: RunConfig) -> None:
     if old is None:
         return  # `check_run_dir` has refused another folder
     data = DATASETS[config.dataset].load(
-        config.data, config.target, config.sources, config.seed
+        config.data, config.held_out, config.sources, config.seed
     )
     now = DataRecord.of(data, config.data)
     before = results["config"]["data"]

@@ -14,11 +14,12 @@ from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.registry import METHODS
 from dmg_tf.rules import PredictionRule, default_rule, rules_of
 from dmg_tf.runs.folder import MAY_CHANGE, read_results
+from dmg_tf.runs.left_out import has_target
 
 # Settings that do not make another method of it.
 NO_DIFFERENCE = frozenset(
     "target data dataset method backbone optimizer seed output "
-    "on_bad_image track_target".split()
+    "on_bad_image unknown_classes track_target".split()
 ) | MAY_CHANGE - {"epochs"}
 
 
@@ -98,7 +99,10 @@ def load_runs(folder: str | pathlib.Path) -> tuple[list[Run], list[str]]:
     for path in sorted(folder.iterdir()):
         if (path / "results.json").exists():
             try:
-                runs.append(Run(path, _complete(read_results(path), path)))
+                results = read_results(path)
+                # A final model belongs to no table of unseen domains.
+                if has_target(results):
+                    runs.append(Run(path, _complete(results, path)))
             except DamagedFile as error:
                 print_error(f"left out {path.name}: {error}")
         elif (path / "config.json").exists():

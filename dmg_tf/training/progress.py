@@ -79,10 +79,14 @@ def print_plan(setup: Setup, done: int) -> None:
         f"parameters, {config.image_size} px, {config.precision}, weights "
         f"{config.weights}"
     )
+    target = "no domain is held out"
+    if data.held_out:
+        target = (
+            f"the target is {data.target_domain} with {len(data.out_of_domain)}"
+        )
     print_error(
         f"learns from {sources} images; selects on "
-        f"{sum(counts['validation'].values())}; the target is "
-        f"{data.target_domain} with {len(data.out_of_domain)}"
+        f"{sum(counts['validation'].values())}; {target}"
     )
     for line in model.describe():
         print_error(line)

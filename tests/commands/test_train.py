@@ -273,7 +273,7 @@ def test_help_is_quick(program):
     "extra,words",
     [
         (["--target", "d"], "unknown domain in"),
-        (["--sources", "a"], "at least two source domains"),
+        (["--sources", "a"], "--method dmg needs 2 source domains, got a"),
         (["--mask-sites", "layer9"], "unknown mask site of resnet18 'layer9'"),
         (["--weights", "/no/such.pth"], "/no/such.pth"),
         (["--data", "/no/such/folder"], "does not exist"),

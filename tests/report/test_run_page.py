@@ -97,7 +97,7 @@ def test_classes_are_those_of_the_results(folder):
 def test_a_run_without_a_target(own):
     path = own / "run" / "results.json"
     results = json.loads(path.read_text())
-    results["config"]["target"] = None
+    results["config"]["target"] = "none"
     results["out_of_domain"] = results["counts"]["out_of_domain"] = {}
     results["metrics"]["out_of_domain"] = {}
     path.write_text(json.dumps(results))

@@ -66,11 +66,11 @@ def test_the_text_fits(results):
 
 
 def test_without_a_target(results):
-    results["config"]["target"] = None
+    results["config"]["target"] = "none"
     results["out_of_domain"] = results["counts"]["out_of_domain"] = {}
     text = results_text(results)
     assert text.startswith("no unseen domain was measured; sources: 75 % (")
-    assert "target" not in text and "None" not in text
+    assert "target" not in text and "none" not in text
     assert cells(text, "Pred-Ens") == ["50", "100", "75"]
 
 

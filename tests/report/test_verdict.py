@@ -111,7 +111,10 @@ def test_it_is_not_said_where_it_does_not_hold(changes):
 
 def test_older_runs_and_runs_without_a_target():
     results = results_of(
-        out_of_domain={}, counts__out_of_domain={}, selection__epoch=9
+        out_of_domain={},
+        counts__out_of_domain={},
+        selection__epoch=9,
+        config__target="none",
     )
     results["in_domain"]["pred_ens"] = dict.fromkeys(
         ("a", "b", "c", "overall"), 0.5

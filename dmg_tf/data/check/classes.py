@@ -1,9 +1,10 @@
-"""Whether there are domains enough, and every class in each of them."""
+"""Whether there are domains enough, and which lack a class."""
 
 import numpy as np
 
 from dmg_tf.data.check.folder import Inventory
 from dmg_tf.data.check.problems import Problems
+from dmg_tf.data.names import double_of
 
 # Two to learn from, one to hold out.
 MIN_DOMAINS = 3
@@ -12,14 +13,15 @@ _SHOWN = 5
 
 
 def report_classes(
-    inventory: Inventory, problems: Problems, complete: bool
+    inventory: Inventory, problems: Problems, by_folder: bool
 ) -> None:
     """Reports domains and classes that training would miss.
 
     Args:
         inventory: The images by domain, class and split.
         problems: Where to report.
-        complete: Whether training wants every class in every domain.
+        by_folder: Whether folders alone say what a class is, so that another
+            spelling makes another one.
     """
     domains, names = inventory.domains, inventory.class_names
     if not inventory.names:
@@ -36,21 +38,12 @@ def report_classes(
     learned = by_split["train"] > 0
     # What training lacks too is said once, and so is what has one image only.
     nowhere = ~learned.any(axis=0)
-    _report_missing(
-        "missing_class",
-        inventory,
-        by_split["train"],
-        True if complete else nowhere,
-        problems,
-    )
-    if not complete:
-        _report_missing(
-            "missing_in_train",
-            inventory,
-            by_split["train"],
-            ~nowhere,
-            problems,
-        )
+    ends = np.broadcast_to(nowhere, learned.shape)
+    if by_folder:
+        ends = ends | _other_spelling(learned, names)
+    train = by_split["train"]
+    _report_missing("missing_class", inventory, train, ends, problems)
+    _report_missing("missing_in_train", inventory, train, ~ends, problems)
     several = learned & (images > 1)
     _report_missing(
         "missing_in_validation",
@@ -85,13 +78,21 @@ def _report_missing(kind, inventory, counts, expected, problems) -> None:
             problems.add(kind, f"{domain}: {shown}", len(lost))
 
 
+def _other_spelling(present, names) -> np.ndarray:
+    """Returns which domain has which class by another spelling, bool [D, C]."""
+    return np.asarray(
+        [
+            [bool(double_of(name, _held(row, names))) for name in names]
+            for row in present
+        ]
+    )
+
+
 def _with_double(name: str, row, names) -> str:
     """Names a class, and one of the domain that is it by another spelling."""
-    for other, count in zip(names, row, strict=True):
-        if count and other != name and _plain(other) == _plain(name):
-            return f"{name} (but it has {other})"
-    return name
+    double = double_of(name, _held(row, names))
+    return f"{name} (but it has {double})" if double else name
 
 
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+def _held(row, names) -> list[str]:
+    return [name for name, count in zip(names, row, strict=True) if count]

@@ -59,7 +59,7 @@ def check_dataset(
     # Of splits in the place of classes all the rest would mislead.
     misread = "split_folders" in problems or "split_domains" in problems
     if not misread:
-        report_classes(inventory, problems, complete=layout is None)
+        report_classes(inventory, problems, by_folder=layout is None)
     if not (fast or misread):
         sizes_and_formats = _open_all(root, inventory, problems)
     report_others(root, inventory, problems, fast)

@@ -40,13 +40,6 @@ KINDS: dict[str, Kind] = {
         f"{SUFFIXES}",
         counted=False,
     ),
-    "few_domains": Kind(
-        ERROR,
-        "fewer than three domains",
-        "two source domains and a target are needed; if the domains lie one "
-        "folder further down, give that folder",
-        counted=False,
-    ),
     "split_folders": Kind(
         ERROR,
         "domains that hold splits where classes belong",
@@ -132,10 +125,9 @@ KINDS: dict[str, Kind] = {
     # === Classes and images ===
     "missing_class": Kind(
         ERROR,
-        "classes missing in a domain",
-        "add training images, or remove the class from all domains; a domain "
-        "that lacks a class can only be the target, and a target must not have "
-        "a class of its own",
+        "classes that a domain spells differently, or none teaches",
+        "call a class the same in every domain; add training images, or remove "
+        "the class from all domains",
     ),
     "unreadable": Kind(
         ERROR,
@@ -172,10 +164,19 @@ KINDS: dict[str, Kind] = {
     "special": Kind(
         WARNING, "pipes, sockets and devices", "they are not used; remove them"
     ),
+    "few_domains": Kind(
+        WARNING,
+        "fewer than three domains",
+        "two source domains and a target tell how a model does on a domain "
+        "that it has not seen; if the domains lie one folder further down, "
+        "give that folder",
+        counted=False,
+    ),
     "missing_in_train": Kind(
         WARNING,
-        "classes that a domain's training list lacks",
-        "as a source it teaches nothing of them; the other sources do",
+        "classes that a domain has no training image of",
+        "as a source it teaches nothing of them, the other sources do; what "
+        "the target alone has is left out",
     ),
     "copies_across_domains": Kind(
         WARNING,

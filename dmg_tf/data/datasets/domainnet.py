@@ -7,12 +7,7 @@ from dmg_tf.data.datasets.folder import split_by_seed
 from dmg_tf.data.datasets.list_reader import ListReader
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
 from dmg_tf.data.domains import as_known, pick_domains
-from dmg_tf.data.examples import (
-    DomainData,
-    Examples,
-    check_domain_data,
-    with_notes,
-)
+from dmg_tf.data.examples import DomainData, Examples, checked
 from dmg_tf.data.names import nfc
 
 
@@ -31,7 +26,7 @@ LAYOUT = ListLayout(
 
 def load(
     root: str | pathlib.Path,
-    target: str,
+    target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DomainData:
@@ -44,7 +39,7 @@ def load(
 
     Args:
         root: The folder.
-        target: The domain that is held out.
+        target: The domain that is held out; None for none.
         sources: The domains to train on; None for all others.
         seed: Seed of the 90/10 split.
 
@@ -52,19 +47,21 @@ def load(
         UserError: If a list is missing or wrong; see `ListReader`.
     """
     root = pathlib.Path(root)
-    target = as_known(target, LAYOUT.domains(root))
+    target = target and as_known(target, LAYOUT.domains(root))
     sources = pick_domains(LAYOUT.domains(root), target, sources, str(root))
 
     def path_of(domain, split):
         return _list_path(root, domain, split)
 
+    scored = [path_of(target, "test")] if target else []
     given = [d for d in sources if path_of(d, "val").exists()]
     reader = ListReader(root, LAYOUT.first_label)
     lists = reader.read_all(
         [path_of(d, s) for d in sources for s in ("train", "test")]
         + [path_of(d, "val") for d in given]
-        + [path_of(target, "test")]
+        + scored
     )
+    outside = lists[scored[0]] if scored else []
     domain_of = LAYOUT.domain_of_lists(root)
     # Lists in circulation give validation images in `train` too.
     shared = {
@@ -88,16 +85,14 @@ def load(
     data = DomainData(
         reader.class_names,
         tuple(map(nfc, sources)),
-        nfc(target),
+        target and nfc(target),
         Examples.concatenate(train),
         Examples.concatenate(validation),
         Examples.concatenate(test),
-        reader.examples(lists[path_of(target, "test")], -1),
+        reader.examples(outside, -1),
         left_out.note(),
-        complete=False,
     )
-    check_domain_data(data, apart=True)
-    return with_notes(data)
+    return checked(data, apart=True)
 
 
 def _split_by_class(entries, seed):

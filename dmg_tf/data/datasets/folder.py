@@ -8,13 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
 from dmg_tf.data.datasets.walk import IMAGE_SUFFIXES, Walk
 from dmg_tf.data.domains import pick_domains
-from dmg_tf.data.examples import (
-    DomainData,
-    Examples,
-    check_domain_data,
-    first_few,
-    with_notes,
-)
+from dmg_tf.data.examples import DomainData, Examples, checked
 from dmg_tf.data.names import are_splits, double_of, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once, strangers
 from dmg_tf.errors import UserError
@@ -111,7 +105,7 @@ def _with_images(walk: Walk, folders: Mapping[str, str]) -> list[str]:
 
 def load(
     root: str | pathlib.Path,
-    target: str,
+    target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DomainData:
@@ -119,11 +113,11 @@ def load(
 
     Each source is split 90/10 by class into training and validation; the whole
     target domain is scored. Classes are the class folders of the sources, in
-    alphabetical order.
+    alphabetical order; a source may lack some.
 
     Args:
         root: The folder.
-        target: The domain that is held out.
+        target: The domain that is held out; None for none.
         sources: The domains to train on; None for all others.
         seed: Seed of the split.
 
@@ -135,20 +129,20 @@ def load(
     """
     walk = Walk(root)
     folders = domain_folders(walk, root)
-    target = nfc(target)
-    asked = {target, *map(nfc, sources or ())}
+    held_out = () if target is None else (nfc(target),)
+    asked = {*held_out, *map(nfc, sources or ())}
     holding = _with_images(walk, folders)
     for name in sorted(folders.keys() - set(holding) - asked):
         walk.left_out.add("no_domain", f"{folders[name]}/")
     known = sorted({*holding, *(asked & folders.keys())})
     sources = pick_domains(known, target, sources, str(root))
-    run = (*sources, target)
+    run = (*sources, *held_out)
     listings = {d: list_domain(walk, folders[d]) for d in run}
     for domain in run:
         _check_layout(root, domain, listings[domain])
-    class_names = tuple(sorted({n for d in sources for n in listings[d]}))
+    class_names = tuple(sorted({n for d in run for n in listings[d]}))
     shut = walk.left_out.names.get("unreadable_folder", [])
-    _check_classes(root, sources, target, class_names, listings, shut)
+    _check_classes(root, run, class_names, listings, shut)
     check_files(root, folders, listings)
     train, validation = _split(root, sources, class_names, listings, seed)
     scored = [
@@ -157,20 +151,20 @@ def load(
             [class_names.index(name)] * len(images),
             -1,
         )
-        for name, images in sorted(listings[target].items())
+        for domain in held_out
+        for name, images in sorted(listings[domain].items())
     ]
     data = DomainData(
         class_names,
         sources,
-        target,
+        *(held_out or (None,)),
         train,
         validation,
         None,
         Examples.concatenate(scored),
         walk.left_out.note(),
     )
-    check_domain_data(data, apart=True)
-    return with_notes(data)
+    return checked(data, apart=True)
 
 
 def list_domain(walk: Walk, folder: str) -> dict[str, list[str]]:
@@ -274,29 +268,24 @@ def _check_layout(root, domain: str, listing) -> None:
         raise UserError(splits_in_words(where, listing))
 
 
-def _check_classes(root, sources, target, class_names, listings, shut) -> None:
-    """Raises UserError unless all sources have the same classes."""
-    why = f"; cannot read {shut[0]}" if shut else ""
-    for domain in sources:
-        missing = [c for c in class_names if c not in listings[domain]]
-        if missing:
-            double = double_of(missing[0], listings[domain])
-            raise UserError(
-                f"the source domain {domain!r} has no images of class "
-                f"{first_few(missing)}"
-                + (f" (but it has {double!r})" if double else "")
-                + "; every class must be in every source domain (in "
-                f"{os.path.join(root, domain)}){why}"
-            )
-    unknown = [c for c in listings[target] if c not in class_names]
-    if unknown:
-        double = double_of(unknown[0], class_names)
-        raise UserError(
-            f"the target domain {target!r} has the class {first_few(unknown)}, "
-            "which no source domain has"
-            + (f" (but they have {double!r})" if double else "")
-            + "; nothing can be learned of it"
-        )
+def _check_classes(root, domains, class_names, listings, shut) -> None:
+    """Raises UserError where a domain seems to spell a class differently."""
+    for domain in domains:
+        for name in class_names:
+            if name in listings[domain]:
+                continue
+            double = double_of(name, listings[domain])
+            if double:
+                raise UserError(
+                    f"the domain {domain!r} has no images of class {name!r}, "
+                    f"but it has {double!r} (in {os.path.join(root, domain)}): "
+                    "call one class the same in every domain"
+                )
+            if shut:
+                raise UserError(
+                    f"the domain {domain!r} has no images of class {name!r} "
+                    f"(in {os.path.join(root, domain)}); cannot read {shut[0]}"
+                )
 
 
 def _split(root, sources, class_names, listings, seed):
@@ -304,7 +293,7 @@ def _split(root, sources, class_names, listings, seed):
     train, validation = [], []
     for domain_id, domain in enumerate(sources):
         for label, class_name in enumerate(class_names):
-            images = listings[domain][class_name]
+            images = listings[domain].get(class_name, [])
             # Another Unicode form on disk is no other split.
             split = split_by_seed([nfc(image) for image in images], seed)
             for part, positions in zip((train, validation), split, strict=True):

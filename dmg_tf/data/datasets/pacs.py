@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from dmg_tf.data.datasets.list_reader import ListReader
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
 from dmg_tf.data.domains import as_known, pick_domains
-from dmg_tf.data.examples import (
-    DomainData,
-    Examples,
-    check_domain_data,
-    with_notes,
-)
+from dmg_tf.data.examples import DomainData, Examples, checked
 from dmg_tf.data.names import nfc
 
 
@@ -30,7 +25,7 @@ LAYOUT = ListLayout(
 
 def load(
     root: str | pathlib.Path,
-    target: str,
+    target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DomainData:
@@ -42,7 +37,7 @@ def load(
 
     Args:
         root: The folder.
-        target: The domain that is held out.
+        target: The domain that is held out; None for none.
         sources: The domains to train on; None for all others.
         seed: Not used: the splits are given.
 
@@ -51,7 +46,7 @@ def load(
     """
     del seed
     root = pathlib.Path(root)
-    target = as_known(target, LAYOUT.domains(root))
+    target = target and as_known(target, LAYOUT.domains(root))
     sources = pick_domains(
         LAYOUT.domains(root), target, sources, str(root / "splits")
     )
@@ -59,11 +54,12 @@ def load(
     def path_of(domain, split):
         return _list_path(root, domain, split)
 
+    scored = [path_of(target, "test")] if target else []
     reader = ListReader(root, LAYOUT.first_label)
     lists = reader.read_all(
-        [path_of(d, s) for d in sources for s in ("train", "crossval")]
-        + [path_of(target, "test")]
+        [path_of(d, s) for d in sources for s in ("train", "crossval")] + scored
     )
+    outside = lists[scored[0]] if scored else []
     domain_of = LAYOUT.domain_of_lists(root)
     reader.check_apart(lists, domain_of, target)
     left_out = reader.unlisted(
@@ -81,16 +77,14 @@ def load(
     data = DomainData(
         reader.class_names,
         tuple(map(nfc, sources)),
-        nfc(target),
+        target and nfc(target),
         joined("train"),
         joined("crossval"),
         None,
-        reader.examples(lists[path_of(target, "test")], -1),
+        reader.examples(outside, -1),
         left_out.note(),
-        complete=False,
     )
-    check_domain_data(data, apart=True)
-    return with_notes(data)
+    return checked(data, apart=True)
 
 
 SPEC = DatasetSpec(

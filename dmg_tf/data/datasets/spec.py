@@ -185,8 +185,9 @@ class DatasetSpec:
 
     Attributes:
         title: What tables call it.
-        load: (root, target, sources, seed) -> the data of a run. `sources`
-            is None for all domains but the target; no image is opened.
+        load: (root, target, sources, seed) -> the data of a run. `target`
+            is None where no domain is held out, `sources` for all domains but
+            the target; no image is opened.
         domains: (root) -> the domains' names, sorted; opens no image.
         presets: General settings that a run takes unless told otherwise.
         recognises: (folder) -> whether it looks like this dataset, which is

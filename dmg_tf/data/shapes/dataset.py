@@ -107,7 +107,7 @@ def ensure_shapes(
 
 def load(
     root: str | None,
-    target: str,
+    target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DomainData:
@@ -115,7 +115,7 @@ def load(
 
     Args:
         root: Not used: the pictures live in Keras' folder.
-        target: The domain that is held out.
+        target: The domain that is held out; None for none.
         sources: The domains to train on; None for all others.
         seed: Seed of the split. The pictures are the same for every run.
 

@@ -31,6 +31,7 @@ class Options:
 SPEC = MethodSpec(
     title="RSC",
     model="dmg_tf.methods.rsc.model:RSC",
+    least_sources=1,
     summary="classes learned without the features that tell them best",
     options=Options,
     paper="Huang, Wang, Xing and Huang, ECCV 2020; DomainBed's form",

@@ -40,6 +40,7 @@ class Options:
 SPEC = MethodSpec(
     title="SagNet",
     model="dmg_tf.methods.sagnet.model:SagNet",
+    least_sources=1,
     summary="a network whose early layers don't tell classes by style",
     options=Options,
     paper="Nam, Lee, Park, Yoon and Yoo, CVPR 2021",

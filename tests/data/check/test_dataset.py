@@ -124,7 +124,7 @@ def test_exit_codes(originals, copy_of, capsys):
     d.hide(root)
     assert main([str(root), "--fast"]) == 0
     assert "1 kind of note" in capsys.readouterr().out
-    d.remove_class(root)
+    d.rename_class(root)
     assert main([str(root), "--fast"]) == 1
     out = capsys.readouterr().out
     assert "1 kind of error, 1 kind of note" in out

@@ -15,7 +15,7 @@ from tests.data.check.checking import expect, problems_of
 
 # damage, kind, count, first example
 FOLDER_CASES = [
-    (d.remove_class, "missing_class", 1, "art: dog"),
+    (d.remove_class, "missing_in_train", 1, "art: dog"),
     (d.rename_class, "missing_class", 3, "art: dog (but it has Dog)"),
     (d.empty_domain, "empty_domain", 1, "notes"),
     (d.drop_domain, "few_domains", 1, "only photo, sketch"),

@@ -88,7 +88,6 @@ def test_images_in_subfolders_count(own_folder):
         ("d", None, "unknown domain in .*'d'; known: a, b, c"),
         ("a", ["b", "sketc"], "unknown domain .*'sketc'"),
         ("a", ["a", "b"], "target 'a' is among the sources"),
-        ("a", ["b"], "at least two source domains"),
         ("a", ["b", "b"], "given twice"),
     ],
 )
@@ -103,16 +102,14 @@ def test_nearest_domain_is_named():
 
 
 def test_damaged_folders(own_folder, tmp_path):
-    shutil.rmtree(own_folder / "a" / "y")
-    with pytest.raises(UserError, match="'a' has no images of class 'y'"):
-        load(own_folder, "b")
-    # the target may lack a class, but not have one that nobody teaches
-    assert len(load(own_folder, "a").out_of_domain) == 24
-    shutil.copytree(own_folder / "a" / "x", own_folder / "a" / "w")
-    with pytest.raises(UserError, match="target domain 'a' has the class 'w'"):
-        load(own_folder, "a")
+    (own_folder / "a" / "y").rename(own_folder / "a" / "Y")
+    for target in ("b", "a"):
+        with pytest.raises(
+            UserError, match="of class '[yY]', but it has '[yY]'"
+        ):
+            load(own_folder, target)
+    shutil.rmtree(own_folder / "a" / "Y")
     (own_folder / "d" / "x").mkdir(parents=True)
-    shutil.rmtree(own_folder / "a" / "w")
     note = load(own_folder, "a").notes[0]
     assert note == "left out: 1 folder without images ('d/')"
     with pytest.raises(UserError, match="domain 'd' has no images"):
@@ -121,6 +118,46 @@ def test_damaged_folders(own_folder, tmp_path):
         load(own_folder / "d" / "x", "b")
     with pytest.raises(UserError, match="no folder of .* holds an image"):
         load(own_folder / "d", "b")
+
+
+def test_a_source_may_lack_a_class(own_folder):
+    shutil.rmtree(own_folder / "a" / "y")
+    data = load(own_folder, "b")
+    assert data.class_names == ("x", "y", "z")
+    assert data.notes == (
+        "a has no image of 'y' to learn from; other sources teach it",
+    )
+    of_a = data.train.labels[data.train.domain_ids == 0]
+    assert sorted(set(of_a)) == [0, 2]
+    assert len(load(own_folder, "a").out_of_domain) == 24
+
+
+def test_classes_of_the_target_alone_are_counted(own_folder):
+    (own_folder / "a" / "x").rename(own_folder / "a" / "unknown")
+    data = load(own_folder, "a")
+    assert data.class_names == ("x", "y", "z")
+    assert data.unknown_classes == {"unknown": 12}
+    assert sorted(data.out_of_domain.labels) == [1] * 12 + [2] * 12
+    assert all(
+        f"{os.sep}{data.class_names[label]}{os.sep}" in path
+        for path, label in zip(
+            data.out_of_domain.paths, data.out_of_domain.labels, strict=True
+        )
+    )
+    assert "12 images of a are of 'unknown', which no source" in data.notes[0]
+    for name in ("y", "z"):
+        shutil.rmtree(own_folder / "a" / name)
+    with pytest.raises(UserError, match="its classes are 'unknown'"):
+        load(own_folder, "a")
+
+
+def test_no_domain_is_held_out(tiny_folder):
+    data = load(tiny_folder, None)
+    assert data.source_domains == ("a", "b", "c")
+    assert (data.target_domain, len(data.out_of_domain)) == (None, 0)
+    assert data.counts()["out_of_domain"] == {}
+    alone = load(tiny_folder, None, ["b"])
+    assert alone.source_domains == ("b",)
 
 
 def test_one_image_a_class_cannot_be_split(tmp_path):

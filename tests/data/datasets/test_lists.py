@@ -171,8 +171,7 @@ def test_a_source_may_lack_a_class(domainnet_like):
     assert data.notes == (
         "left out: 20 images in no list ('art/dog/0.png'); dmg-tf "
         "check names them all",
-        "the training list of art has no image of 'dog'; other sources teach "
-        "it",
+        "art has no image of 'dog' to learn from; other sources teach it",
     )
     # Images that can't be read may be left out of such data too.
     assert len(data.without(data.train.paths[:1]).train) == 53
