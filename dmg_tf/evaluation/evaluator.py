@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dmg_tf.evaluation.probabilities import probabilities
 from dmg_tf.runs.predictions import Predictions
 
 # Beside a rule's name: what its class gets of one.
@@ -125,8 +126,9 @@ class Evaluator:
         found = {}
         for rule in self.rules:
             found[rule] = tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
+            temperature = self.model.calibration_of(rule).temperature
             found[rule + _PROBABILITY] = tf.reduce_max(
-                tf.nn.softmax(logits[rule]), axis=-1
+                probabilities(logits[rule], temperature), axis=-1
             )
             if self._per_image:
                 found[rule + _LOGITS] = logits[rule]

@@ -1,7 +1,6 @@
 """Scoring a model on a run's images, and a finished run again."""
 
 import contextlib
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -128,10 +127,6 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
             with naming_bad_images(examples.paths):
                 evaluator = Evaluator(model, split_rules, per_image=per_image)
                 found = evaluator(stream, bar.advance)
-            # Those of the predicted class at the rule's temperature.
-            found = dataclasses.replace(
-                found, probabilities=found.further["confidence"]
-            )
             scored.append(ScoredSplit(name, examples.paths, domains, found))
     return scored
 

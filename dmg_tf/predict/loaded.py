@@ -27,7 +27,8 @@ class Predictions:
     Attributes:
         classes: The likeliest class of each image, N names.
         probabilities: float32 [N, C], in the order of the model's
-            `class_names`; a row sums to 1.
+            `class_names`; a row sums to 1. Of a model with a temperature they
+            are calibrated.
         paths: The files, N; empty where arrays were given.
     """
 
@@ -56,7 +57,7 @@ class LoadedModel:
         size = predictor.facts.image_size
         self._spec = tf.TensorSpec([None, size, size, 3], tf.float32)
         self._probabilities = self._compiled(
-            lambda images: tf.nn.softmax(predictor.logits(images)[0])
+            lambda images: predictor.probabilities(images)[2]
         )
         self._embed = predictor.embed and self._compiled(predictor.embed)
 

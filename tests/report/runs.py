@@ -130,7 +130,7 @@ def _metrics(splits, classes):
     found = {}
     for split in splits:
         sure = split.predictions.probabilities
-        further = ("confidence", "brier", "raw_confidence", "raw_brier")
+        further = ("brier", "raw_confidence", "raw_brier")
         predictions = dataclasses.replace(
             split.predictions, further=dict.fromkeys(further, sure)
         )

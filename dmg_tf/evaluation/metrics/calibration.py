@@ -22,8 +22,8 @@ def of_each(
 ) -> dict[str, np.ndarray]:
     """Returns what probabilities say of each image, float [N] each.
 
-    "confidence" is the probability of the predicted class and "brier" the Brier
-    score, at the temperature; "raw_confidence" and "raw_brier" are without.
+    "brier" is the Brier score at the temperature; "raw_brier" is that without,
+    and "raw_confidence" the probability of the predicted class without.
 
     Args:
         logits: float [N, C].
@@ -33,7 +33,6 @@ def of_each(
     raw = softmax(logits)
     scaled = raw if temperature == 1 else softmax(logits, temperature)
     return {
-        "confidence": scaled.max(axis=1),
         "brier": brier(scaled, labels),
         "raw_confidence": raw.max(axis=1),
         "raw_brier": brier(raw, labels),

@@ -83,7 +83,7 @@ def _numbers(predictions, rule, where, class_names) -> dict[str, Any]:
         "interval": list(wilson(accuracy, len(hits))),
         "balanced_accuracy": balanced_accuracy(of_class),
         "worst_class": worst_class(of_class, class_names),
-        "ece": calibration_error(further["confidence"], hits),
+        "ece": calibration_error(chosen.probabilities[rule], hits),
         "ece_uncalibrated": calibration_error(further["raw_confidence"], hits),
         "brier": float(further["brier"].mean()),
         "brier_uncalibrated": float(further["raw_brier"].mean()),

@@ -55,7 +55,7 @@ def predictions_of(logits, labels, ids, temperature=1.0):
         {"r": logits.argmax(1).astype(np.int32)},
         labels,
         ids,
-        {"r": further["confidence"]},
+        {"r": softmax(logits, temperature).max(axis=1)},
         further={name: {"r": values} for name, values in further.items()},
     )
 
