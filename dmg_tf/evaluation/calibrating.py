@@ -1,8 +1,15 @@
 """Fitting what a finished model's probabilities need, on its sources alone."""
 
+import dataclasses
+
+import numpy as np
+
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.evaluation.images import RunImages, naming_bad_images
-from dmg_tf.evaluation.metrics.temperature import fit_temperature
+from dmg_tf.evaluation.metrics.abstaining import thresholds_of
+from dmg_tf.evaluation.metrics.calibration import softmax
+from dmg_tf.evaluation.metrics.temperature import FEW, fit_temperature
+from dmg_tf.rules import Calibration
 
 
 def calibrate(model, images: RunImages) -> None:
@@ -29,6 +36,17 @@ def calibrate(model, images: RunImages) -> None:
         evaluator = Evaluator(model, rules, per_image=per_image)
         found = evaluator(images.validation())
     model.calibration = {
-        rule: fit_temperature(logits, found.labels)
+        rule: _fitted(logits, found.labels)
         for rule, logits in found.further["logits"].items()
     }
+
+
+def _fitted(logits, labels) -> Calibration:
+    own = fit_temperature(logits, labels)
+    if len(labels) < FEW:
+        return own
+    confidence = softmax(logits, own.temperature).max(axis=1)
+    # As the model says it.
+    confidence = confidence.astype(np.float32)
+    hits = logits.argmax(axis=1) == labels
+    return dataclasses.replace(own, thresholds=thresholds_of(confidence, hits))

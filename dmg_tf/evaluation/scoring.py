@@ -69,7 +69,9 @@ def score(
     ):
         predictions, domains = split.predictions, split.domains
         accuracy[part] = predictions.accuracy(domains)
-        metrics[part] = split_metrics(predictions, domains, data.class_names)
+        metrics[part] = split_metrics(
+            predictions, domains, data.class_names, model.calibration
+        )
     numbers = {
         "class_names": list(data.class_names),
         "in_domain_split": data.in_domain_split,

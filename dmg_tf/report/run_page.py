@@ -13,7 +13,7 @@ from dmg_tf.files import write_text
 from dmg_tf.folders.checksums import NEXT, read_json
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
-from dmg_tf.report import sections
+from dmg_tf.report import numbers, sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
@@ -138,7 +138,8 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
     """Returns the report of a run as HTML; the same for the same files."""
     results, config = run.results, run.results["config"]
     selected, warnings = results["selection"], cautions(results)
-    by_class = sections.by_class(results)
+    by_class = numbers.by_class(results)
+    sureness = numbers.sureness(results)
     sources = ", ".join(results["source_domains"])
     target = measured_target(results)
     title = f"{config['method']} on {config['backbone']}"
@@ -169,10 +170,11 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             sections.key_figures(results),
             panel(
                 "Accuracy in and out of domain",
-                sections.accuracy(results),
+                numbers.accuracy(results),
                 wide=True,
             ),
             panel("By class", by_class, wide=True) if by_class else None,
+            panel("How sure it is", sureness, wide=True) if sureness else None,
             _remarks(results),
             panel(
                 "Training",

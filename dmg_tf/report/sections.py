@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dmg_tf.evaluation.metrics.intervals import digits_of, percent, wilson
+from dmg_tf.evaluation.metrics.intervals import digits_of, percent
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
@@ -15,9 +15,7 @@ from dmg_tf.report.verdict import (
     headline_rule,
     interval,
     measured_target,
-    overall_numbers,
 )
-from dmg_tf.rules import scored_rules
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
@@ -91,105 +89,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{seconds:02d}\u00a0min"
     return f"{minutes // 60}:{minutes % 60:02d}\u00a0h"
-
-
-def accuracy(results: dict[str, Any]) -> Markup:
-    """Returns the table that `train.py` prints, the target first."""
-    sources = list(results["counts"]["train"])
-    target = measured_target(results)
-    split, counts = results["in_domain_split"], results["counts"]
-    columns = [("in_domain", OVERALL), *(("in_domain", d) for d in sources)]
-    heads = [
-        _below("in-domain", "mean"),
-        *(_below(d, f"{counts[split][d]:,} images") for d in sources),
-    ]
-    if target is not None:
-        columns.insert(0, (OUT_OF_DOMAIN, OVERALL))
-        images = f"{counts[OUT_OF_DOMAIN][target]:,} images"
-        heads.insert(0, _below(f"target {target}", images))
-    rows = [
-        [rule.title, *(_accuracy(results, rule.name, *c) for c in columns)]
-        for rule in scored_rules(results)
-    ]
-    shown = table(
-        ["prediction", *heads],
-        rows,
-        strong={("row", 0)},
-    )
-    return join(
-        shown,
-        quiet(
-            f"Percent, with the 95\u00a0% interval of each. In-domain: {split} "
-            f"images of the sources. {rows[0][0]} is the default; it and the "
-            "epoch were chosen without a look at the target."
-        ),
-    )
-
-
-def _below(name, second) -> Markup:
-    return join(name, tag("span", second, class_="second"))
-
-
-def _accuracy(results, rule, part, domain):
-    """Returns an accuracy with its interval below; a dash without one."""
-    if domain not in results[part].get(rule, ()):
-        return "-"
-    known = interval(results, part, rule, domain)
-    shown = _below(percent(results[part][rule][domain], known), between(known))
-    return tag("td", shown, class_="strong" if domain == OVERALL else None)
-
-
-def by_class(results: dict[str, Any]) -> Markup | None:
-    """Returns what is right of each class, on the target and on the sources.
-
-    None where an older run did not measure it.
-    """
-    rule, names = headline_rule(results), results["class_names"]
-    found = [
-        (of, numbers["classes"])
-        for of, part in (
-            (measured_target(results), OUT_OF_DOMAIN),
-            ("the sources", "in_domain"),
-        )
-        if (numbers := overall_numbers(results, part, rule.name))
-    ]
-    if not found:
-        return None
-    heads, rows = [], [[name] for name in names]
-    for of, numbers in found:
-        heads += [
-            _below(of, "images"),
-            _below("recall", "and interval"),
-            "precision",
-            "F1",
-        ]
-        for i, row in enumerate(rows):
-            images, recall = numbers["images"][i], numbers["recall"][i]
-            known = wilson(recall or 0, images)
-            row += [
-                f"{images:,}",
-                "-"
-                if recall is None
-                else tag(
-                    "td",
-                    _below(percent(recall, known), between(known)),
-                    class_="strong",
-                ),
-                _share(numbers["precision"][i], numbers["predicted"][i]),
-                _share(numbers["f1"][i], images),
-            ]
-    return join(
-        table(["class", *heads], rows),
-        quiet(
-            f"Percent, by {rule.title}. Recall: how many images of a class are "
-            "right. Precision: how many predictions of a class are. F1: their "
-            "harmonic mean. A dash: there is nothing to count."
-        ),
-    )
-
-
-def _share(value, count) -> str:
-    return "-" if value is None else percent(value, wilson(value, count))
 
 
 def curves(

@@ -15,6 +15,7 @@ from dmg_tf.report.verdict import (
     headline_rule,
     interval,
     measured_target,
+    sureness,
 )
 from dmg_tf.rules import scored_rules, title_of
 from dmg_tf.runs.left_out import LeftOut, has_target, left_out_beside
@@ -95,6 +96,7 @@ def results_text(results: Mapping[str, Any], room: Room | None = None) -> str:
             "Intervals are of drawing such images; other seeds differ by more."
         ),
         room.text(selection_text(results)),
+        *map(room.text, sureness(results)),
     ]
     if results.get("mask_iou"):
         lines += ["", mask_text(results, room)]

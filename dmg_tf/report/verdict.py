@@ -12,7 +12,14 @@ from dmg_tf.evaluation.metrics.intervals import (
     wilson_of_mean,
 )
 from dmg_tf.registry import METHODS
-from dmg_tf.rules import PredictionRule, scored_rules
+from dmg_tf.rules import (
+    ABSTAIN_RATE,
+    NEVER,
+    PredictionRule,
+    calibrations_of,
+    rate_name,
+    scored_rules,
+)
 from dmg_tf.runs.left_out import has_target
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
@@ -209,6 +216,70 @@ def _behind(results, rule) -> str | None:
         f"the source {worst} is far below the others: "
         f"{percent(row[worst], known)} % against {percent(others, known)} %"
     )
+
+
+def sureness(results: Mapping[str, Any]) -> list[str]:
+    """Says how far probabilities can be trusted, and when to leave a decision.
+
+    Args:
+        results: What `results.json` holds; older ones say nothing.
+    """
+    rule = headline_rule(results)
+    own = calibrations_of(results.get("calibration")).get(rule.name)
+    found = [
+        (of, numbers)
+        for of, part in (
+            ("the sources", "in_domain"),
+            (measured_target(results), OUT_OF_DOMAIN),
+        )
+        if (numbers := overall_numbers(results, part, rule.name))
+    ]
+    if own is None or not found:
+        return []
+    off = ", ".join(
+        f"{100 * numbers['ece']:.0f} points on {of} (uncalibrated "
+        f"{100 * numbers['ece_uncalibrated']:.0f})"
+        for of, numbers in found
+    )
+    how = (
+        f"temperature {own.temperature:.2f}, {own.note}"
+        if own.note
+        else (f"temperature {own.temperature:.2f}")
+    )
+    lines = [f"Probabilities are off by {off}; {how}."]
+    threshold = own.threshold()
+    if threshold is None:
+        return lines
+    if threshold >= NEVER:
+        return [
+            *lines,
+            "However sure it is, more than "
+            f"{100 * ABSTAIN_RATE:g} % of its decisions on the sources are "
+            "wrong: it should decide nothing by itself.",
+        ]
+    kept = ", ".join(
+        decided_text(numbers["abstain"][rate_name(ABSTAIN_RATE)], of)
+        for of, numbers in found
+    )
+    return [
+        *lines,
+        f"Left to decide where it is at least {100 * threshold:.0f} % sure, it "
+        f"decides {kept}.",
+    ]
+
+
+def decided_text(found: Mapping[str, Any], of: str) -> str:
+    """Returns what becomes of images at a threshold, in words.
+
+    Args:
+        found: What `coverage_and_risk` returned.
+        of: Whose images they are.
+    """
+    text = f"{100 * found['coverage']:.0f} % of {of}"
+    if not found["decided"]:
+        return text
+    known = wilson(found["risk"], found["decided"])
+    return f"{text} ({percent(found['risk'], known)} % of these wrong)"
 
 
 def overall_numbers(

@@ -44,6 +44,18 @@ class ModelFacts:
         """Returns that of a rule."""
         return self.calibration.get(rule.name, Calibration())
 
+    def abstains_below(self, rate: float | None = None) -> float | None:
+        """Returns the probability below which the model should not decide.
+
+        Args:
+            rate: How many decisions may be wrong, one of `ABSTAIN_RATES`; None
+                for the usual.
+
+        Returns:
+            None where the model does not say.
+        """
+        return self.calibration_of(self.prediction_rule).threshold(rate)
+
     @property
     def part(self) -> str | None:
         """What the domains have of their own and are compared by, or None."""

@@ -94,6 +94,19 @@ def test_classes_are_those_of_the_results(folder):
         assert f1 == f"{100 * of_class['f1'][i]:.0f}"
 
 
+def test_how_sure_it_is(folder):
+    html, results = html_of(folder), results_of(folder)
+    numbers = results["metrics"]["out_of_domain"]["pred_ens"]["overall"]
+    rows = {row[0]: row[1:] for row in rows_of(html, "How sure it is")}
+    assert rows["t"][-1] == f"{numbers['brier']:.3f}"
+    found = numbers["abstain"]["0.05"]
+    least, decided, wrong, *_ = rows["5\u00a0%"]
+    assert least == "80.0\u00a0%"
+    assert decided == f"{100 * found['coverage']:.0f}\u00a0%"
+    assert wrong == f"{100 * found['risk']:.0f}\u00a0%"
+    assert rows["20\u00a0%"][:3] == ["nothing", "0\u00a0%", "-"]
+
+
 def test_a_run_without_a_target(own):
     path = own / "run" / "results.json"
     results = json.loads(path.read_text())

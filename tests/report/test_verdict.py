@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dmg_tf.registry import METHODS
-from dmg_tf.report.verdict import cautions
+from dmg_tf.report.verdict import cautions, sureness
 
 INSIDE = "metrics__in_domain__pred_ens__overall__classes"
 OUTSIDE = "metrics__out_of_domain__pred_ens__overall__classes"
@@ -107,6 +107,48 @@ def test_each_is_said_alone(changes, words):
 )
 def test_it_is_not_said_where_it_does_not_hold(changes):
     assert cautions(results_of(**changes)) == []
+
+
+def with_thresholds(threshold, note=""):
+    results = results_of()
+    for part in results["metrics"].values():
+        numbers = part["pred_ens"]["overall"]
+        decided = {"decided": 40, "coverage": 0.4, "risk": 0.1}
+        if threshold > 1:
+            decided = {"decided": 0, "coverage": 0.0, "risk": None}
+        numbers |= {"ece": 0.05, "ece_uncalibrated": 0.11}
+        numbers["abstain"] = {"0.05": decided}
+    results["calibration"] = {
+        "pred_ens": {
+            "temperature": 1.5,
+            "note": note,
+            "thresholds": {"0.05": threshold},
+        }
+    }
+    return results
+
+
+def test_how_sure_it_is():
+    first, second = sureness(with_thresholds(0.7))
+    assert first == (
+        "Probabilities are off by 5 points on the sources (uncalibrated 11), 5 "
+        "points on t (uncalibrated 11); temperature 1.50."
+    )
+    assert second == (
+        "Left to decide where it is at least 70 % sure, it decides 40 % of the "
+        "sources (10 % of these wrong), 40 % of t (10 % of these wrong)."
+    )
+
+
+def test_a_model_that_should_decide_nothing():
+    first, second = sureness(with_thresholds(2.0, note="not fitted: why"))
+    assert first.endswith("temperature 1.50, not fitted: why.")
+    assert second.endswith("it should decide nothing by itself.")
+    results = with_thresholds(0.7)
+    results["calibration"]["pred_ens"]["thresholds"] = {}
+    assert len(sureness(results)) == 1
+    del results["calibration"]
+    assert sureness(results) == []
 
 
 def test_older_runs_and_runs_without_a_target():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dmg_tf.evaluation.metrics.abstaining import coverage_and_risk
 from dmg_tf.evaluation.metrics.calibration import calibration_error
 from dmg_tf.evaluation.metrics.classes import (
     balanced_accuracy,
@@ -13,6 +14,7 @@ from dmg_tf.evaluation.metrics.classes import (
     worst_class,
 )
 from dmg_tf.evaluation.metrics.intervals import wilson, wilson_of_mean
+from dmg_tf.rules import Calibration
 from dmg_tf.runs.cells import csv_writer, inert
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL, Predictions
 
@@ -28,7 +30,10 @@ _OF_CLASS = {"precision": "predicted", "recall": "images", "f1": None}
 
 
 def split_metrics(
-    predictions: Predictions, domains: Sequence[str], class_names: Sequence[str]
+    predictions: Predictions,
+    domains: Sequence[str],
+    class_names: Sequence[str],
+    calibration: Mapping[str, Calibration] | None = None,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns the numbers of a split: {rule: {domain or "overall": numbers}}.
 
@@ -39,6 +44,7 @@ def split_metrics(
         predictions: With what `calibration.of_each` says of each image.
         domains: Names by domain id; one name for all images of a target.
         class_names: The C classes.
+        calibration: {rule: its `Calibration`}, with thresholds of abstaining.
     """
     ids = np.maximum(predictions.domain_ids, 0)
     of_domains = {
@@ -48,12 +54,13 @@ def split_metrics(
     }
     table = {}
     for rule in predictions.predicted:
+        own = (calibration or {}).get(rule, Calibration())
         row = {
-            name: _numbers(predictions, rule, where, class_names)
+            name: _numbers(predictions, rule, where, class_names, own)
             for name, where in of_domains.items()
         }
         everywhere = np.ones(len(ids), bool)
-        overall = _numbers(predictions, rule, everywhere, class_names)
+        overall = _numbers(predictions, rule, everywhere, class_names, own)
         shares = {name: numbers["accuracy"] for name, numbers in row.items()}
         counts = [numbers["images"] for numbers in row.values()]
         worst = min(shares, key=shares.get)
@@ -71,7 +78,7 @@ def split_metrics(
     return table
 
 
-def _numbers(predictions, rule, where, class_names) -> dict[str, Any]:
+def _numbers(predictions, rule, where, class_names, own) -> dict[str, Any]:
     chosen = predictions.select(where)
     hits = chosen.predicted[rule] == chosen.labels
     of_class = of_classes(chosen.confusion(rule, len(class_names)))
@@ -87,6 +94,10 @@ def _numbers(predictions, rule, where, class_names) -> dict[str, Any]:
         "ece_uncalibrated": calibration_error(further["raw_confidence"], hits),
         "brier": float(further["brier"].mean()),
         "brier_uncalibrated": float(further["raw_brier"].mean()),
+        "abstain": {
+            rate: coverage_and_risk(chosen.probabilities[rule], hits, threshold)
+            for rate, threshold in own.thresholds.items()
+        },
         "classes": of_class,
     }
 
@@ -96,7 +107,8 @@ def metrics_csv(results: Mapping[str, Any]) -> str:
 
     `split`, `domain`, `rule` and `class` say what it is of; a class is named
     where it is of that class alone. `low` and `high` are the 95 % interval of
-    a share of `n` images.
+    a share of `n` images. coverage@RATE and risk@RATE are of abstaining where
+    at most so many decisions are to be wrong.
 
     Args:
         results: What `results.json` holds.
@@ -124,6 +136,14 @@ def _lines(numbers, domain, class_names) -> Iterator[tuple]:
     yield domain, "", "accuracy", accuracy, *numbers["interval"], count
     for metric in _OF_ALL:
         yield domain, "", metric, numbers[metric], "", "", count
+    for rate, found in numbers["abstain"].items():
+        share, decided = found["coverage"], found["decided"]
+        known = wilson(share, count)
+        yield domain, "", f"coverage@{rate}", share, *known, count
+        if decided:
+            share = found["risk"]
+            known = wilson(share, decided)
+            yield domain, "", f"risk@{rate}", share, *known, decided
     worst = numbers.get("worst_domain")
     if worst:
         share, of = worst["accuracy"], worst["images"]
