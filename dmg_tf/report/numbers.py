@@ -189,7 +189,7 @@ def sureness(results: dict[str, Any]) -> Markup | None:
             ),
         )
         parts.append(abstaining)
-    return tag("div", parts, class_="beside")
+    return tag("div", parts, class_="below")
 
 
 def _decided(found) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def key_figures(results: dict[str, Any]) -> Markup:
         lost = (
             "Lost outside",
             f"{100 * (inside - outside):.{digits_of(*known)}f} points",
-            "of a hundred: sources minus target",
+            "percentage points: sources minus target",
         )
     return tiles(
         tile,
