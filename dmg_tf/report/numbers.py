@@ -143,6 +143,9 @@ def sureness(results: dict[str, Any]) -> Markup | None:
         for of, numbers in found
     ]
     heads = ["images of", "ECE before", "ECE after", "Brier before", "after"]
+    own_images = "."
+    if own.images and results["in_domain_split"] == "validation":
+        own_images = ", the very ones of the line above."
     calibration = tag(
         "div",
         tag("h3", "Calibration"),
@@ -152,7 +155,7 @@ def sureness(results: dict[str, Any]) -> Markup | None:
             "bins; few images make it look worse. Brier: 0 is best, 2 worst. "
             f"Temperature {own.temperature:.3g}, "
             + (own.note or f"fitted on {own.images:,} images of the sources")
-            + "; after it, on the same images where the sources have no others."
+            + own_images
         ),
     )
     parts = [calibration]

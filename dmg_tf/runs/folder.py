@@ -149,6 +149,8 @@ _KINDS = {
     "source_domains": [str],
     "in_domain": {str: {str: _fraction}},
     "out_of_domain": {str: {str: _fraction}},
+    "metrics": {str: {str: {str: {str: object}}}},
+    "calibration": {str: {str: object}},
     "counts": {str: {str: int}},
     "mask_iou": {str: {str: _fraction}},
     "mask_density": {str: {str: _fraction}},
