@@ -34,6 +34,8 @@ PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "swad_patience": 6,
         "swad_tolerance": 0.3,
     },
+    ("train", "task_network"): {"views": 4},
+    ("train", "classifier"): {"views": 4},
     ("sharpness", "sam"): {"sharpness_radius": 0.05},
     ("sharpness", "sagm"): {
         "sharpness_radius": 0.05,
@@ -138,6 +140,20 @@ class RunConfig:
         metavar="ADDRESS",
         check=parse_address,
         group="images",
+    )
+    train: str = setting(
+        "what learns: all, the task network (from the first masked layer on), "
+        "or the classifier (the last layer); what does not learn is computed "
+        "once, on --views of each image",
+        "all",
+        names=lambda: ("all", "task_network", "classifier"),
+        group="training",
+    )
+    views: int | None = setting(
+        "augmented views of each training image that the frozen part computes",
+        at_least=1,
+        metavar="N",
+        group="training",
     )
     epochs: int | None = setting(
         "passes over the source images", at_least=0, group="training"
@@ -405,6 +421,8 @@ class RunConfig:
                 "--freeze-batch-norm keeps the statistics that weights come "
                 "with: give --weights imagenet or a file, got --weights none"
             )
+        if self.train != "all":
+            self._check_frozen(method)
         if self.track_target and self.target == NO_TARGET:
             raise UserError(
                 f"--track-target scores the target, and --target {NO_TARGET} "
@@ -416,6 +434,27 @@ class RunConfig:
                 "--cache memory keeps images in this process, where the "
                 "workers of --data-service can't see them; use --cache disk "
                 "in a folder that all of them share, or --cache none"
+            )
+
+    def _check_frozen(self, method) -> None:
+        """Raises UserError where a part of the network can't be frozen."""
+        flags = f"--train {self.train}"
+        if self.weights == "none":
+            raise UserError(
+                f"{flags} keeps the rest of the network as its weights' file "
+                "has it: give --weights imagenet or a file, got --weights none"
+            )
+        if not method.on_features:
+            able = [n for n in METHODS.names() if METHODS[n].on_features]
+            raise UserError(
+                f"--method {self.method} changes images or early layers as it "
+                f"learns, and {flags} computes them once; it goes with "
+                f"{', '.join(able)}"
+            )
+        if self.data_service is not None:
+            raise UserError(
+                f"{flags} prepares images once, in this process; leave "
+                "--data-service out"
             )
 
     def _check_parts(self) -> None:

@@ -122,6 +122,7 @@ def make_model(config: RunConfig, data: DomainData) -> DomainModel:
         image_size=config.image_size,
         classifier_init=config.classifier_init,
         seed=config.seed,
+        trained=config.train,
         **dataclasses.asdict(config.options),
     )
 

@@ -106,8 +106,7 @@ def main(argv: list[str] | None = None) -> int:
             from dmg_tf.studies.sweep.final import final_model_text
             from dmg_tf.studies.sweep.page import write_sweep_page
 
-            done, missing = load_runs(folder)
-            room = Room.here()
+            (done, missing), room = load_runs(folder), Room.here()
             text, files = write_tables(done, folder, args.with_paper, room=room)
             page = write_sweep_page(done, folder, args.with_paper, missing)
             # What a sweep that was killed left half-written.

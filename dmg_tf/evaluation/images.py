@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,14 @@ from dmg_tf.data.service.client import (
     not_for_service,
     undecodable_path,
 )
-from dmg_tf.data.streams.cache import damaged_path, make_cache
+from dmg_tf.data.streams.cache import default_folder, make_cache
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.features import (
+    FeatureCache,
+    FeatureStream,
+    weights_key,
+)
+from dmg_tf.data.streams.kept_files import damaged_path
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.errors import UserError
@@ -55,12 +62,22 @@ class RunImages:
         )
         self._kept = frozenset()
 
+    @functools.cached_property
+    def _features(self) -> FeatureCache | None:
+        """What a frozen part gives; None where all of the network learns."""
+        if self.config.train == "all":
+            return None
+        return _feature_cache(self.config, self.spec, self._model)
+
     def fill_cache(self) -> None:
-        """Decodes all images that each epoch needs, where they are kept.
+        """Computes once what each epoch needs, where that is kept.
 
         Raises:
             UserError: If an image can't be read, or there is no room.
         """
+        if self._features is not None:
+            self._fill_features()
+            return
         paths = [*self.data.train.paths, *self._each_epoch()]
         missing = self._cache.missing(paths)
         if missing:
@@ -70,6 +87,19 @@ class RunImages:
             ):
                 self._cache.fill(missing, bar.advance)
         self._kept = frozenset(paths)
+
+    def _fill_features(self) -> None:
+        missing = self._features.missing(
+            self.data.train.paths, self._each_epoch()
+        )
+        if missing:
+            paths = list(dict.fromkeys(path for path, _ in missing))
+            title = "computing the frozen part"
+            with (
+                Bar(title, len(missing), "images") as bar,
+                naming_bad_images(paths),
+            ):
+                self._features.fill(missing, bar.advance)
 
     def training(self, devices: Devices) -> TrainingStream:
         """Returns the batches to learn from.
@@ -81,24 +111,32 @@ class RunImages:
         num_domains = len(data.source_domains)
         # The workers of a service can't see what this process keeps.
         seen = config.cache == "disk" or not config.data_service
-        return TrainingStream(
-            data.train,
-            self.spec,
-            devices.even_batch(
+        settings = {
+            "examples": data.train,
+            "batch_size": devices.even_batch(
                 config.batch_size,
                 len(data.train),
                 num_domains if config.by_domain else 1,
             ),
-            config.seed,
-            config.sampling,
-            num_domains,
-            self._cache if seen else None,
-            config.data_service,
+            "seed": config.seed,
+            "sampling": config.sampling,
+            "num_domains": num_domains,
+        }
+        if self._features is not None:
+            return FeatureStream(self._features, **settings)
+        return TrainingStream(
+            spec=self.spec,
+            images=self._cache if seen else None,
+            service=config.data_service,
+            **settings,
         )
 
     def validation(self) -> tf.data.Dataset:
-        """Returns the sources' images that select the epoch."""
-        return self._plain(self.data.validation)
+        """Returns the sources' images that select the epoch.
+
+        Of a frozen feature extractor it is what that gives for them.
+        """
+        return self._each_time(self.data.validation)
 
     def in_domain(self) -> tf.data.Dataset:
         """Returns the sources' images that are scored."""
@@ -107,6 +145,15 @@ class RunImages:
     def target(self) -> tf.data.Dataset:
         """Returns the target's images that are scored."""
         return self._plain(self.data.out_of_domain)
+
+    def tracked_target(self) -> tf.data.Dataset:
+        """Returns the same, to be scored with each validation."""
+        return self._each_time(self.data.out_of_domain)
+
+    def _each_time(self, examples: Examples) -> tf.data.Dataset:
+        if self._features is not None:
+            return self._features.dataset(examples, self.config.batch_size)
+        return self._plain(examples)
 
     @property
     def sources(self) -> "SourceStreams":
@@ -182,6 +229,32 @@ class SourceStreams:
                 labels.numpy(),
                 inputs["domain_ids"].numpy(),
             )
+
+
+def _feature_cache(config: RunConfig, spec: ImageSpec, model) -> FeatureCache:
+    """Returns where the features of a run's frozen part are kept."""
+    extractor = model.feature_extractor
+    folder = config.cache_dir or default_folder()
+    shape = extractor.compute_output_shape(
+        (None, config.image_size, config.image_size, 3)
+    )
+    return FeatureCache(
+        pathlib.Path(folder) / "features",
+        spec,
+        config.views,
+        lambda images: model.features(
+            tf.cast(images, model.compute_dtype), training=False
+        ),
+        shape[1:],
+        "\0".join(
+            [
+                config.backbone,
+                model.task_network.stages[0].name,
+                model.compute_dtype,
+                weights_key(extractor),
+            ]
+        ),
+    )
 
 
 def augmentation(config: RunConfig) -> str:

@@ -45,6 +45,8 @@ class DomainModel(Learning, DomainNetwork):
         seed: Seed of initial weights, masks and dropout.
         task_network_from: The stage that begins the task network; None for
             what the method says.
+        trained: What learns: "all", the "task_network", or the "classifier"
+            alone, which is then the task network.
         calibration: {rule: the fields of its `Calibration`}, or None.
         **kwargs: The method's options by name, and as for `keras.Model`.
 

@@ -20,6 +20,7 @@ def build_model(
     image_size: int = 224,
     classifier_init: str = "pytorch",
     seed: int = 0,
+    trained: str = "all",
     **options,
 ) -> keras.Model:
     """Makes a model with fresh weights, built and ready to compile or load.
@@ -34,6 +35,7 @@ def build_model(
         image_size: Side of the images, pixels; at least 32.
         classifier_init: "pytorch" or "normal".
         seed: Seed of initial weights, masks and dropout.
+        trained: "all", "task_network" or "classifier"; see `DomainModel`.
         **options: The method's own, e.g. `siou_weight` of `dmg`; see
             `dmg-tf methods`.
 
@@ -55,6 +57,7 @@ def build_model(
         image_size=image_size,
         classifier_init=classifier_init,
         seed=seed,
+        trained=trained,
     )
     model.build()
     return model

@@ -102,7 +102,7 @@ class HeadedModel(DomainModel):
     def per_head(self, images, training=False):
         """Returns what each head says of each image: [B, D, C]."""
         return self.task_network(
-            self.feature_extractor(images, training=training),
+            self.features(images, training=training),
             training=training,
         )
 

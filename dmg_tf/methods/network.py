@@ -1,5 +1,6 @@
 """The network of a method: two parts, their weights and their files."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class DomainNetwork(keras.Model):
         classifier_init: str = "pytorch",
         seed: int = 0,
         task_network_from: str | None = None,
+        trained: str = "all",
         calibration: Mapping[str, Any] | None = None,
         **kwargs,
     ):
@@ -67,12 +69,23 @@ class DomainNetwork(keras.Model):
         self.mean, self.std = network.mean, network.std
         self.entry_prefix = network.entry_prefix
         self.task_network_from = task_network_from
+        self.trained = trained
+        if trained == "classifier":
+            # What a method does to the task network's layers, it does there.
+            last = network.stages[-1].name
+            network = dataclasses.replace(network, mask_sites=(last,))
         self.calibration = calibrations_of(calibration)
         stages = self.stages_of(network)
         names = [stage.name for stage in stages]
         first = names.index(task_network_from or self.begins_at(network))
+        if trained == "classifier" and first < len(names) - 1:
+            raise UserError(
+                f"with the classifier trained alone the task network of "
+                f"{backbone} is {names[-1]}, got {names[first]}"
+            )
         self.feature_extractor = self.make_feature_extractor(stages[:first])
         self.task_network = self.make_task_network(stages[first:])
+        self.feature_extractor.trainable = trained == "all"
 
     def build(self, input_shape=None):
         """Makes all variables, whatever the shape given.
@@ -138,9 +151,24 @@ class DomainNetwork(keras.Model):
             inputs: As for a call.
             training: As for a call.
         """
-        return self.feature_extractor(
-            self.as_inputs(inputs)["image"], training=training
-        )
+        return self.features(self.as_inputs(inputs)["image"], training)
+
+    def features(self, images, training=False):
+        """Returns what the feature extractor gives: [B, ...].
+
+        One that is not trained computes as in prediction: its batch statistics
+        stay. What it gave before may stand in the place of images.
+
+        Args:
+            images: float [B, H, W, 3], normalised; or, where it is frozen,
+                features.
+            training: As for a call.
+        """
+        if self.trained == "all":
+            return self.feature_extractor(images, training=training)
+        if len(images.shape) == 4 and images.shape[-1] == 3:
+            return self.feature_extractor(images, training=False)
+        return images
 
     def forward(self, inputs, training=False) -> Outputs:
         """Returns logits, and what they were made of.
@@ -308,6 +336,7 @@ class DomainNetwork(keras.Model):
             "classifier_init": self.classifier_init,
             "seed": self.seed,
             "task_network_from": self.task_network_from,
+            "trained": self.trained,
             "calibration": {
                 rule: own.to_json() for rule, own in self.calibration.items()
             },

@@ -39,6 +39,8 @@ class MethodSpec:
             is kept; "last": the model after `DomainModel.finish`.
         least_sources: How many source domains it needs: 1 where it does not
             tell them apart.
+        on_features: Whether it learns from what a frozen feature extractor
+            gave before as it would from images.
         least_epochs: 0 for what is fitted in closed form on given features.
         uses_length: Whether a step depends on the length of the run, which then
             can't be changed when it goes on.
@@ -61,6 +63,7 @@ class MethodSpec:
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     selects: Literal["best", "last"] = "best"
     least_sources: int = 2
+    on_features: bool = True
     least_epochs: int = 1
     uses_length: bool = False
     metrics: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.runs.predictions import OVERALL
@@ -88,6 +89,13 @@ def print_plan(setup: Setup, done: int) -> None:
         f"learns from {sources} images; selects on "
         f"{sum(counts['validation'].values())}; {target}"
     )
+    if config.train != "all":
+        learning = sum(int(np.prod(v.shape)) for v in model.trainable_weights)
+        print_error(
+            f"{learning:,} parameters learn; what is before "
+            f"{model.task_network.stages[0].name} is frozen, and computed once "
+            f"for {config.views} views of each image"
+        )
     for line in model.describe():
         print_error(line)
     batch_size, replicas = setup.stream.batch_size, setup.devices.replicas

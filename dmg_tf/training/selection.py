@@ -48,7 +48,7 @@ class Selection:
         self._evaluator = Evaluator(model, [self._rule], self._with_loss)
         self._target = None
         if images.config.track_target:
-            self._target = images.target()
+            self._target = images.tracked_target()
             self._target_domain = images.data.target_domain
             self._target_rule = model.prediction_rules[0]
             self._target_evaluator = Evaluator(model, [self._target_rule])

@@ -113,6 +113,9 @@ def _compile(
         )
     for layer in batch_norms([model]):
         layer.frozen = config.freeze_batch_norm
+    if config.train != "all":
+        for layer in batch_norms([model.feature_extractor]):
+            layer.frozen = True
 
     def optimizer(name):
         return OPTIMIZERS[config.optimizer](

@@ -4,12 +4,8 @@ What is kept is what decoding gives, uint8 pixels at their own size: order and
 augmentation stay as free as without, and batches are the same bit for bit.
 """
 
-import contextlib
-import hashlib
 import os
 import pathlib
-import shutil
-import time
 
 import numpy as np
 import tensorflow as tf
@@ -21,23 +17,23 @@ from dmg_tf.data.images.decoding import (
     decode,
     encoded,
 )
-from dmg_tf.errors import InUse, UserError
-from dmg_tf.files import remove_folder, user_folder
-from dmg_tf.folders.lock import alone_in
+from dmg_tf.data.streams.kept_files import (
+    DAMAGED,
+    TAIL,
+    KeptFiles,
+    ends_well,
+    file_key,
+)
+from dmg_tf.errors import UserError
+from dmg_tf.files import user_folder
 
 # Of the free memory or disk space, this share may be used.
 _SHARE = 0.9
 _RULE = 2  # of pixels; another one decodes the files anew
 _SAMPLE = 50  # images that the need is estimated from
 
-# What TensorFlow's error begins with where a kept image is not as it was.
-DAMAGED = "damaged in the image cache:"
-# A kept image: its sides, its pixels, and what they were (see `_fingerprint`).
-_HEAD, _TAIL = 8, 8
-# Folders of the cache in which processes write, and how old what version 0.1
-# left half-written must be to be nobody's.
-_FILLING = ".filling-"
-_DAY_SECONDS = 86_400
+# Bytes of a kept image before its pixels: its two sides.
+_HEAD = 8
 
 
 class Files:
@@ -176,26 +172,15 @@ class DiskCache(_Decoded):
 
     def __init__(self, folder: str | pathlib.Path, size: int):
         super().__init__(size)
-        self.folder = pathlib.Path(folder)
+        self._files = KeptFiles(
+            folder, "use another --cache-dir, or --cache none"
+        )
         self._kept_paths: dict[str, str] = {}
-        self._work: pathlib.Path | None = None
 
     def _kept_path(self, path: str) -> str:
         if path not in self._kept_paths:
-            try:
-                status = os.stat(path)
-            except OSError as error:
-                raise UserError(
-                    f"cannot read the image {path}: {error.strerror}"
-                ) from error
-            key = (
-                f"{os.path.abspath(path)}\0{status.st_size}\0"
-                f"{status.st_mtime_ns}\0{self.size}\0{_RULE}"
-            )
-            name = hashlib.sha256(
-                key.encode("utf-8", "surrogateescape")
-            ).hexdigest()
-            self._kept_paths[path] = str(self.folder / name[:2] / name[2:32])
+            key = f"{file_key(path)}\0{self.size}\0{_RULE}"
+            self._kept_paths[path] = self._files.path_of(key)
         return self._kept_paths[path]
 
     def missing(self, paths) -> list[str]:
@@ -223,46 +208,17 @@ class DiskCache(_Decoded):
             UserError: If there is no room for them, or no folder can be made.
             tf.errors.InvalidArgumentError: If a file can't be decoded.
         """
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(self.folder)
-            # Whoever finds it unlocked knows that this process is gone.
-            self._work = self.folder / f"{_FILLING}{os.urandom(6).hex()}"
-            self._work.mkdir()
-        try:
-            with alone_in(self._work, "try again"):
-                super().fill(paths, on_progress)
-        finally:
-            remove_folder(self._work)
+        with self._files.filling():
+            super().fill(paths, on_progress)
 
     def _keep(self, path, image) -> None:
-        kept = pathlib.Path(self._kept_path(path))
-        contents = np.asarray(image.shape[:2], "<i4").tobytes()
-        contents += image.tobytes()
-        fingerprint = np.asarray(_fingerprint(contents), "<i8").tobytes()
-        with self._writing():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._work / kept.name
-            temporary.write_bytes(contents + fingerprint)
-            os.replace(temporary, kept)
-
-    @contextlib.contextmanager
-    def _writing(self):
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"cannot write the image cache {self.folder}: "
-                f"{error.strerror}; use another --cache-dir, or --cache none"
-            ) from error
+        sides = np.asarray(image.shape[:2], "<i4").tobytes()
+        self._files.keep(self._kept_path(path), sides + image.tobytes())
 
     def _free(self):
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free
         return (
-            f"the disk of {self.folder}",
-            free,
+            f"the disk of {self._files.folder}",
+            self._files.free(),
             "none, or another --cache-dir",
         )
 
@@ -293,44 +249,18 @@ def _sides(contents, path):
     whole = tf.reduce_all(sides > 0) & (sides[0] < 2**20) & (sides[1] < 2**20)
     length = tf.cast(length, tf.int64)
 
-    def matches():
-        split = tf.cast(end, tf.int32)
-        tail = tf.strings.substr(contents, split, _TAIL)
-        before = tf.strings.substr(contents, 0, split)
-        return tf.io.decode_raw(tail, tf.int64)[0] == _fingerprint(before)
-
-    whole &= length == end + _TAIL
-    whole = tf.cond(whole, matches, lambda: False)
+    whole &= length == end + TAIL
+    whole = tf.cond(whole, lambda: ends_well(contents, end), lambda: False)
     check = tf.debugging.Assert(whole, [DAMAGED, path])
     # Else a graph may fail on what the sides say before.
     with tf.control_dependencies([check] if check is not None else []):
         return tf.identity(sides[0]), tf.identity(sides[1]), tf.identity(end)
 
 
-def _fingerprint(contents):
-    """Returns a number of some bytes, int64 scalar; FarmHash, always the same.
-
-    It guards against accidents, not against someone who wants it to be equal.
-    """
-    return tf.strings.to_hash_bucket_fast(contents, 2**63 - 1)
-
-
 def _may_be_whole(size: int) -> bool:
     """Returns whether a kept image may have so many bytes."""
-    pixels = size - _HEAD - _TAIL
+    pixels = size - _HEAD - TAIL
     return pixels > 0 and pixels % 3 == 0
-
-
-def _remove_leftovers(folder: pathlib.Path) -> None:
-    """Removes what killed processes left half-written in a cache."""
-    for path in folder.glob(f"{_FILLING}*"):
-        with contextlib.suppress(InUse, FileNotFoundError):
-            with alone_in(path, "", watch=False):
-                remove_folder(path)
-    for path in folder.glob("??/.*"):  # of version 0.1
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
-                path.unlink()
 
 
 def make_cache(kind: str, size: int, folder: str | None = None) -> Files:
@@ -346,12 +276,6 @@ def make_cache(kind: str, size: int, folder: str | None = None) -> Files:
     if kind == "disk":
         return DiskCache(folder or default_folder(), size)
     return Files(size)
-
-
-def damaged_path(error: Exception) -> str | None:
-    """Returns the kept image that a graph found damaged, if it was that."""
-    _, found, rest = str(error).partition(DAMAGED)
-    return rest.splitlines()[0].strip("[] \"'") if found else None
 
 
 def default_folder() -> pathlib.Path:

@@ -126,6 +126,24 @@ class TrainingStream:
         return batches.repeat() if shard.replicas > 1 else batches
 
     def loader(self):
+        """Returns how to load what is learned from at a position.
+
+        Returns:
+            As `image_loader`.
+        """
+        return self.image_loader()
+
+    def numbers_at(self, example, epoch):
+        """Returns the random numbers of an image in an epoch.
+
+        Returns:
+            float32 [NUM_RANDOM] in [0, 1).
+        """
+        return tf.random.stateless_uniform(
+            [NUM_RANDOM], tf.stack([(self.seed << 32) + epoch, example])
+        )
+
+    def image_loader(self):
         """Returns how to load what stands at a position of the endless stream.
 
         Returns:
@@ -139,9 +157,7 @@ class TrainingStream:
         @_as_written
         def load(position):
             example, epoch = self.example_at(position)
-            numbers = tf.random.stateless_uniform(
-                [NUM_RANDOM], tf.stack([(self.seed << 32) + epoch, example])
-            )
+            numbers = self.numbers_at(example, epoch)
             image = read(example, augmentation.window(numbers))
             image = augmentation.finish(image, numbers)
             image = normalize(image, self.spec.mean, self.spec.std)

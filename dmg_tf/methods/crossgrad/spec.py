@@ -57,6 +57,7 @@ class Options:
 SPEC = MethodSpec(
     title="CrossGrad",
     model="dmg_tf.methods.crossgrad.model:CrossGrad",
+    on_features=False,
     summary="classes learned from images that are moved towards other domains",
     options=Options,
     paper="Shankar, Piratla et al., ICLR 2018",

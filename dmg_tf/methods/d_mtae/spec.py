@@ -59,6 +59,7 @@ class Options:
 SPEC = MethodSpec(
     title="D-MTAE",
     model="dmg_tf.methods.d_mtae.model:DMTAE",
+    on_features=False,
     summary="a classifier, in closed form, on the codes of an autoencoder "
     "that turns one domain into another",
     options=Options,

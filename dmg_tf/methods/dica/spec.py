@@ -77,6 +77,7 @@ class Options:
 SPEC = MethodSpec(
     title="DICA",
     model="dmg_tf.methods.dica.model:DICA",
+    on_features=False,
     summary="a classifier, in closed form, on components that domains share",
     options=Options,
     paper="Muandet, Balduzzi and Schölkopf, ICML 2013",

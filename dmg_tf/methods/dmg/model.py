@@ -218,7 +218,7 @@ class DMG(DomainModel):
         inputs = self.as_inputs(inputs)
         if training:
             return self.task_network(
-                self.feature_extractor(inputs["image"], training=True),
+                self.features(inputs["image"], training=True),
                 domain_ids=self.domain_ids_of(inputs),
                 training=True,
             )
@@ -231,7 +231,7 @@ class DMG(DomainModel):
         In training that is masked by drawn masks, else the mean over masks.
         """
         inputs = self.as_inputs(inputs)
-        entry = self.feature_extractor(inputs["image"], training=training)
+        entry = self.features(inputs["image"], training=training)
         if not training:
             hidden = self._mean_hidden(entry)
             logits = self.task_network.stages[-1](hidden)
@@ -251,7 +251,7 @@ class DMG(DomainModel):
         """
         if list(rules) == [PRED_ENS.name]:
             return {PRED_ENS.name: self.forward({"image": images}).logits}
-        features = self.feature_extractor(images, training=False)
+        features = self.features(images, training=False)
         # What is one pass by itself, unless all masks are needed anyway.
         passes = {
             MASK_ENS.name: lambda mask: tf.reduce_mean(mask.mask_probs, axis=0),

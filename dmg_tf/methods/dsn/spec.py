@@ -85,6 +85,7 @@ class Options:
 SPEC = MethodSpec(
     title="DSN",
     model="dmg_tf.methods.dsn.model:DSN",
+    on_features=False,
     summary="a shared code to classify by, private ones for each domain's rest",
     options=Options,
     paper="Bousmalis et al., NeurIPS 2016",

@@ -43,6 +43,7 @@ class Options:
 SPEC = MethodSpec(
     title="Epi-FCR",
     model="dmg_tf.methods.epi_fcr.model:EpiFCR",
+    on_features=False,
     summary="features and classifier that work with partners of other domains",
     options=Options,
     paper="Li, Zhang, Yang, Liu, Song and Hospedales, ICCV 2019",

@@ -114,7 +114,7 @@ class MetaReg(DomainModel):
         step = tf.cast(self.optimizer.iterations, tf.int64)
         logs = super().train_step(data)
         inputs, labels, _ = self.unpack(data)
-        features = self.feature_extractor(inputs["image"], training=False)
+        features = self.features(inputs["image"], training=False)
         domain_ids = self.domain_ids_of(inputs)
         self._train_domain_networks(features, labels, domain_ids)
         first, second = self._pair(step)

@@ -43,6 +43,7 @@ class Options:
 SPEC = MethodSpec(
     title="MixStyle",
     model="dmg_tf.methods.mixstyle.model:MixStyle",
+    on_features=False,
     summary="images borrow mean and deviation of others' maps in training",
     options=Options,
     paper="Zhou, Yang, Qiao and Xiang, ICLR 2021",

@@ -22,6 +22,7 @@ class Options:
 SPEC = MethodSpec(
     title="Mixup",
     model="dmg_tf.methods.mixup.model:Mixup",
+    on_features=False,
     summary="images and labels of two domains, mixed",
     options=Options,
     paper="Yan et al., 2020; Wang, Li and Kot, ICASSP 2020; DomainBed's form",

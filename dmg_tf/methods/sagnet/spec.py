@@ -41,6 +41,7 @@ SPEC = MethodSpec(
     title="SagNet",
     model="dmg_tf.methods.sagnet.model:SagNet",
     least_sources=1,
+    on_features=False,
     summary="a network whose early layers don't tell classes by style",
     options=Options,
     paper="Nam, Lee, Park, Yoon and Yoo, CVPR 2021",

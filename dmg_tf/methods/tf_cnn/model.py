@@ -199,7 +199,7 @@ class TFCNN(DomainModel):
     def forward(self, inputs, training=False):
         """Returns logits, and what they were made of."""
         inputs = self.as_inputs(inputs)
-        entry = self.feature_extractor(inputs["image"], training=training)
+        entry = self.features(inputs["image"], training=training)
         logits, hidden = self.task_network(
             entry,
             self.descriptors_of(self.domain_ids_of(inputs))
@@ -212,7 +212,7 @@ class TFCNN(DomainModel):
 
     def logits_by_rule(self, images, rules, domain_ids=None):
         """Predicts by several rules at once; features are computed once."""
-        features = self.feature_extractor(images, training=False)
+        features = self.features(images, training=False)
         found, rest = {}, list(rules)
         if COMMON.name in rest:
             rest.remove(COMMON.name)

@@ -36,7 +36,7 @@ def first_pictures(
             shown[domain] += 1
         if min(shown.values()) == min(_A_DOMAIN, len(data.class_names)):
             break
-    load = stream.loader()
+    load = stream.image_loader()
     spec = stream.spec
     return {
         name: np.clip(

@@ -141,4 +141,6 @@ def test_memory_is_measured():
 
 def test_the_default_folder_follows_the_system(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert make_cache("disk", 32).folder == tmp_path / "dmg_tf" / "images"
+    assert (
+        make_cache("disk", 32)._files.folder == tmp_path / "dmg_tf" / "images"
+    )
