@@ -16,9 +16,11 @@ from dmg_tf.evaluation.images import (
     naming_bad_images,
     without_bad_images,
 )
+from dmg_tf.evaluation.metrics.calibration import of_each
+from dmg_tf.evaluation.metrics.summary import metrics_csv, split_metrics
 from dmg_tf.folders.checksums import Checksums
 from dmg_tf.runs.data_record import note_on_images
-from dmg_tf.runs.folder import load_checked_model, read_results
+from dmg_tf.runs.folder import METRICS, load_checked_model, read_results
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OUT_OF_DOMAIN,
@@ -44,7 +46,7 @@ def score(
     rules: Sequence[str] | None = None,
     checksums: Checksums | None = None,
 ) -> dict[str, Any]:
-    """Measures accuracy in and out of domain, and what the model measures.
+    """Measures a model in and out of domain, and says what it measures itself.
 
     Args:
         model: The model to score.
@@ -61,14 +63,29 @@ def score(
     if checksums:
         with checksums.replacing(FILE_NAME) as temporary:
             write_predictions(temporary, splits, data.class_names)
-    inside, *outside = (
-        split.predictions.accuracy(split.domains) for split in splits
-    )
-    return {
-        "counts": data.counts(),
+    accuracy, metrics = {"out_of_domain": {}}, {"out_of_domain": {}}
+    for part, split in zip(
+        ("in_domain", "out_of_domain"), splits, strict=False
+    ):
+        predictions, domains = split.predictions, split.domains
+        accuracy[part] = predictions.accuracy(domains)
+        metrics[part] = split_metrics(
+            predictions, domains, data.class_names, model.calibration
+        )
+    numbers = {
+        "class_names": list(data.class_names),
         "in_domain_split": data.in_domain_split,
-        "in_domain": inside,
-        "out_of_domain": outside[0] if outside else {},
+        "metrics": metrics,
+    }
+    if checksums:
+        checksums.write_text(METRICS, metrics_csv(numbers))
+    return {
+        **numbers,
+        **accuracy,
+        "counts": data.counts(),
+        "calibration": {
+            rule: own.to_json() for rule, own in model.calibration.items()
+        },
         "rules": [rule.to_json() for rule in model.rules()],
         "mask_iou": {},
         "mask_density": {},
@@ -89,25 +106,30 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
             images.in_domain(),
             tuple(rules),
             data.source_domains,
-        ),
-        (
-            OUT_OF_DOMAIN,
-            data.out_of_domain,
-            images.target(),
-            outside,
-            (data.target_domain,),
-        ),
+        )
     ]
-    splits = splits if outside and data.held_out else splits[:1]
+    if outside and data.held_out:
+        splits.append(
+            (
+                OUT_OF_DOMAIN,
+                data.out_of_domain,
+                images.target(),
+                outside,
+                (data.target_domain,),
+            )
+        )
+
+    def per_image(rule, logits, labels):
+        return of_each(logits, labels, model.calibration_of(rule).temperature)
+
     total = sum(len(examples) for _, examples, *_ in splits)
     scored = []
     with Bar("scoring", total, "images") as bar:
         for name, examples, stream, split_rules, domains in splits:
             with naming_bad_images(examples.paths):
-                predictions = Evaluator(model, split_rules)(stream, bar.advance)
-            scored.append(
-                ScoredSplit(name, examples.paths, domains, predictions)
-            )
+                evaluator = Evaluator(model, split_rules, per_image=per_image)
+                found = evaluator(stream, bar.advance)
+            scored.append(ScoredSplit(name, examples.paths, domains, found))
     return scored
 
 
