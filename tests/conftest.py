@@ -1,5 +1,6 @@
 """Shared set-up: seeds, two logical devices, small folders of images."""
 
+import gc
 import os
 import pathlib
 import shutil
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "data" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_collection_finish(session):
+    """Lets the garbage collector look at what tests make alone."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

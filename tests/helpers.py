@@ -7,6 +7,27 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dmg_tf.registry import METHODS
+
+# What a method that only learns otherwise leaves as Aggregate has it.
+PREDICTING = (
+    *("begins_at", "call", "entry", "inference_layers", "logits_by_rule"),
+    *("make_feature_extractor", "make_task_network", "rules", "stages_of"),
+)
+
+
+def methods_that_predict_otherwise(names=PREDICTING):
+    """Returns Aggregate and those that have one of the names of their own."""
+    usual = METHODS["aggregate"].load()
+
+    def own(method):
+        model = METHODS[method].load()
+        return any(
+            getattr(model, name) is not getattr(usual, name) for name in names
+        )
+
+    return ["aggregate", *filter(own, METHODS.names())]
+
 
 def assert_layer_contract(
     make_layer,

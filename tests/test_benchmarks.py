@@ -12,24 +12,36 @@ from benchmarks import evaluation, side_by_side, startup, train_step
 from benchmarks import input as input_benchmark
 from benchmarks.side_by_side import Variant, compare, ratio
 from dmg_tf.methods.base import DomainModel
-from dmg_tf.registry import METHODS
+from dmg_tf.registry import BACKBONES, METHODS
 from tests.conftest import ROOT
+from tests.stubs import NORMED
 
-SMALL = {"backbone": "resnet18", "image_size": 32, "batch_size": 6}
+SMALL = {"backbone": "normed", "image_size": 32, "batch_size": 6}
 
 
-def test_variants_take_turns_in_processes_of_their_own(capfd):
-    names = ("aggregate", "dmg")
+@pytest.fixture(scope="module", autouse=True)
+def known(forgotten):
+    """Knows the backbone."""
+    with BACKBONES.with_name("normed", NORMED):
+        yield
+
+
+def test_variants_take_turns_in_processes_of_their_own(tiny_folder, capfd):
+    names = ("none", "memory")
+    read = {
+        "paths": sorted(map(str, tiny_folder.rglob("*.png"))),
+        **{"image_size": 32, "batch_size": 6, "batches": 2},
+    }
     found = compare(
-        [Variant(n, "train_step", method=n, **SMALL) for n in names],
+        [Variant(name, "input", cache=name, **read) for name in names],
         rounds=2,
         warm_up=1,
     )
     assert set(found) == set(names)
     for seconds in found.values():
         assert len(seconds) == 2 and min(seconds) > 0
-    assert float(ratio(found, "dmg", "aggregate")) > 0
-    assert ratio(found, "dmg", "PyTorch") == "-"
+    assert float(ratio(found, "memory", "none")) > 0
+    assert ratio(found, "memory", "PyTorch") == "-"
     assert "round 3 of 3" in capfd.readouterr().err
 
 
@@ -81,7 +93,7 @@ def made(monkeypatch):
 def test_a_plain_step_is_one_of_keras(made):
     step = train_step.worker("plain", **SMALL)
     ((args, model),) = made
-    assert args == ("resnet18", 32)
+    assert args == ("normed", 32)
     assert not isinstance(model, DomainModel)
     batches, take_step = [], model.train_step
 
@@ -98,13 +110,17 @@ def test_a_plain_step_is_one_of_keras(made):
 
 def test_a_step_of_torch():
     pytest.importorskip("torchvision", reason="PyTorch is not installed")
-    assert 0 < train_step.worker("torch", **SMALL)() < 60
+    assert (
+        0
+        < train_step.worker("torch", **{**SMALL, "backbone": "resnet18"})()
+        < 60
+    )
 
 
 def test_the_step_within_fit(made):
     step = train_step.worker("dmg", **SMALL, fit=True)
     ((args, model),) = made
-    assert args == ("dmg", "resnet18", 32, "float32", None)
+    assert args == ("dmg", "normed", 32, "float32", None)
     for calls in (1, 2):
         step()
         taken = calls * train_step.STEPS_OF_FIT
@@ -132,7 +148,7 @@ def test_prediction(made, rule, asked, monkeypatch):
     measure = evaluation.worker(rule, **SMALL)
     ((args, _),) = made
     assert args[0] == ("aggregate" if rule == "plain" else "dmg")
-    assert args[1:] == ("resnet18", 32)
+    assert args[1:] == ("normed", 32)
     del rules[:]  # those of building the model
     measure()
     assert rules == asked  # traced once each

@@ -86,7 +86,10 @@ def extra(method):
 
 @pytest.fixture(scope="module")
 def runs(old, tiny_folder, tmp_path_factory):
-    """Run folders of each method: after 2 epochs, and after 3."""
+    """Run folders of each method: after 2 epochs, and after 3.
+
+    And a run with a cache of decoded images, `cached`, and that `cache`.
+    """
     root = tmp_path_factory.mktemp("runs")
     (old / "tests" / "old_runs.py").write_text(
         "import json, sys\n"
@@ -95,19 +98,24 @@ def runs(old, tiny_folder, tmp_path_factory):
         "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
         "sys.exit(max(train.main(argv) for argv in json.loads(sys.argv[1])))\n"
     )
-    processes = []
-    for epochs in ("2", "3"):
-        runs = [
-            flags(
-                tiny_folder,
-                root / f"{method}-{epochs}",
-                *("--method", method, "--epochs", epochs, *extra(method)),
-            )
-            for method in METHODS
-        ]
-        processes.append(start(old, "tests.old_runs", [json.dumps(runs)]))
-    finish(*processes)
+    runs = [
+        flags(
+            tiny_folder,
+            root / f"{method}-{epochs}",
+            *("--method", method, "--epochs", epochs, *extra(method)),
+        )
+        for epochs in ("2", "3")
+        for method in METHODS
+    ]
+    runs.append(flags(tiny_folder, root / "cached", *cached(root)))
+    finish(start(old, "tests.old_runs", [json.dumps(runs)]))
     return root
+
+
+def cached(root):
+    """Flags of a run that keeps decoded images."""
+    folder = str(root / "cache")
+    return ["--cache", "disk", "--cache-dir", folder, "--epochs", "1"]
 
 
 def new_flags(tiny_folder, run_dir, *more):
@@ -140,20 +148,24 @@ from dmg_tf.registry import BACKBONES
 BACKBONES._places['stub'] = 'tests.stubs:stub'
 images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
 ids = np.array([0, 1, 1, 0], np.int32)
-for folder in sys.argv[1:]:
+from dmg_tf import export
+saved, *folders = sys.argv[1:]
+for folder in folders:
     model = keras.models.load_model(folder + '/model.keras')
     rules = [*model.prediction_rules, model.selection_rule]
     np.savez(folder + '-predicted.npz', **{
         r.replace('/', ':'): model.logits(images, r, ids).numpy() for r in rules
     })
+sys.exit(export.main([folders[0], saved]))
 """
 
 
 @pytest.fixture(scope="module")
 def predicted(runs, old):
-    """Predictions of the old version, beside the run folders."""
+    """Predictions of the old version beside the run folders, and an export."""
+    folders = [runs / f"{method}-3" for method in METHODS]
     subprocess.run(
-        [sys.executable, "-c", PREDICT, *(runs / f"{m}-3" for m in METHODS)],
+        [sys.executable, "-c", PREDICT, runs / "exported", *folders],
         cwd=old,
         env={**os.environ, "PYTHONPATH": str(old)},
         check=True,
@@ -206,7 +218,7 @@ def test_other_settings_are_still_refused(runs, tiny_folder, capsys):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_evaluated_reported_exported(runs, method, tmp_path, capsys):
+def test_evaluated_and_reported(runs, method, capsys):
     folder = runs / f"{method}-3"
     before = json.loads((folder / "results.json").read_text())
     assert "rules" not in before
@@ -216,7 +228,13 @@ def test_evaluated_reported_exported(runs, method, tmp_path, capsys):
         assert found[part] == before[part]
     assert report.main([str(folder)]) == 0
     assert "Pred-Ens" in (folder / "report.html").read_text("utf-8")
-    saved = tmp_path / "saved"
+
+
+# What is exported is the model, which predicts as it did, of each method.
+@pytest.mark.parametrize("method", ["dmg", "metareg"])
+def test_exported(runs, method, tmp_path):
+    folder, saved = runs / f"{method}-3", tmp_path / "saved"
+    before = json.loads((folder / "results.json").read_text())
     assert export.main([str(folder), str(saved)]) == 0
     table = tmp_path / "table.csv"
     images = [*map(str, pathlib.Path(before["config"]["data"]).glob("c/*/*"))]
@@ -226,43 +244,27 @@ def test_evaluated_reported_exported(runs, method, tmp_path, capsys):
         assert len(rows) == len(images) and not any(r["error"] for r in rows)
 
 
-def test_an_export_of_version_0_1_predicts(runs, old, tmp_path, capsys):
-    saved, table = tmp_path / "saved", tmp_path / "table.csv"
-    finish(start(old, _with_stub(old, "export"), [runs / "dmg-3", saved]))
-    data = json.loads((runs / "dmg-3" / "results.json").read_text())
+def test_an_export_of_version_0_1_predicts(predicted, tmp_path, capsys):
+    saved, table = predicted / "exported", tmp_path / "table.csv"
+    data = json.loads((predicted / "dmg-3" / "results.json").read_text())
     images = pathlib.Path(data["config"]["data"]) / "c"
     assert predict.main([str(saved), str(images), "--csv", str(table)]) == 0
     header = table.read_text().splitlines()[0]
     assert "mask/a/class" in header and "agreement" in header
 
 
-def _with_stub(old, command) -> str:
-    """Writes a module that runs an old command with the stub backbone."""
-    name = f"old_{command}"
-    (old / "tests" / f"{name}.py").write_text(
-        "import sys\n"
-        "from dmg_tf.registry import BACKBONES\n"
-        f"from dmg_tf.{command} import main\n"
-        "BACKBONES._places['stub'] = 'tests.stubs:stub'\n"
-        "sys.exit(main())\n"
-    )
-    return f"tests.{name}"
-
-
-def test_a_cache_of_decoded_images_is_no_obstacle(old, tiny_folder, tmp_path):
-    cache = tmp_path / "cache"
-    more = ["--cache", "disk", "--cache-dir", str(cache), "--epochs", "1"]
-    argv = flags(tiny_folder, tmp_path / "old", *more)
-    finish(start(old, "tests.training.workers", argv))
+def test_a_cache_of_decoded_images_is_no_obstacle(runs, tiny_folder, tmp_path):
+    cache = runs / "cache"
     before = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
     assert before
-    assert train.main(flags(tiny_folder, tmp_path / "new", *more)) == 0
+    argv = flags(tiny_folder, tmp_path / "new", *cached(runs))
+    assert train.main(argv) == 0
     # It is left alone: pixels have another meaning now, and a checksum.
     after = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
     assert before.items() <= after.items() and len(after) == 2 * len(before)
     results = [
-        json.loads((tmp_path / name / "results.json").read_text())
-        for name in ("old", "new")
+        json.loads((folder / "results.json").read_text())
+        for folder in (runs / "cached", tmp_path / "new")
     ]
     assert results[0]["out_of_domain"] == results[1]["out_of_domain"]
 

@@ -54,6 +54,7 @@ def flags(flat, output, *more):
     return [
         *("--data", str(flat), "--target", "c", "--method", "experts"),
         *("--backbone", "dots", "--learning-rate", "0.01"),
+        *("--cache", "memory"),
         *("--output", str(output), *more),
     ]
 
@@ -185,6 +186,7 @@ def test_swept_beside_others(flat, tmp_path, capsys, monkeypatch):
     argv = [
         *("--data", str(flat), "--targets", "c", "--backbones", "dots"),
         *("--methods", "aggregate", "experts:spread=2", "--epochs", "1"),
+        *("--cache", "memory"),
         *("--output", str(folder)),
     ]
     assert leave_one_out.main(argv) == 0

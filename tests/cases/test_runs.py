@@ -55,7 +55,7 @@ def flags(data, output, *more, epochs=2):
         *("--data", str(data), "--output", str(output), "--target", "c"),
         *("--backbone", "stub", "--method", "aggregate", "--weights", "none"),
         *("--image-size", "32", "--batch-size", "16", "--epochs", str(epochs)),
-        *("--learning-rate", "0.01", *more),
+        *("--learning-rate", "0.01", "--cache", "memory", *more),
     ]
 
 
@@ -222,7 +222,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def config_of(data, output, epochs):
+def config_of(data, output, epochs, cache="memory"):
     return RunConfig(
         target="c",
         data=str(data),
@@ -234,6 +234,7 @@ def config_of(data, output, epochs):
         batch_size=16,
         epochs=epochs,
         learning_rate=0.01,
+        cache=cache,
     )
 
 
@@ -293,7 +294,8 @@ def test_a_run_that_cannot_go_on_leaves_the_old(place, capsys):
     for path in (place / "data" / "a" / "cat").iterdir():
         size = path.stat().st_size
         path.write_bytes(bytes(size))  # the same data by name and size
-    argv = flags(place / "data", place / "run", "--resume", epochs=3)
+    more = ("--resume", "--cache", "none")
+    argv = flags(place / "data", place / "run", *more, epochs=3)
     assert "cannot read the image" in refused(capsys, train.main, argv)
     assert contents_of(place / "run") == before
     assert not (place / "run" / "going_on").exists()
@@ -394,7 +396,7 @@ def test_data_that_is_removed_is_blamed(place):
 
     with pytest.raises(UserError, match="cannot read the image .*/data/"):
         run_training(
-            config_of(place / "data", output, 9),
+            config_of(place / "data", output, 9, cache="none"),
             callbacks=[EndOfEpoch(1, remove)],
         )
     assert (output / "model.keras").exists()

@@ -20,6 +20,8 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.usefixtures("with_stub")
 STUB = ["--backbone", "stub"]
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "16"]
+# Graphs that decode images are most of a short run's time.
+SMALL += ["--cache", "memory"]
 
 
 def small(data, output, *extra, target="c"):
@@ -28,10 +30,18 @@ def small(data, output, *extra, target="c"):
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_folder, tmp_path_factory):
+def finished(with_stub, tiny_folder, tmp_path_factory):
     """The folder of a finished run of `dmg`."""
     output = tmp_path_factory.mktemp("runs") / "run"
-    assert train.main(small(tiny_folder, output)) == 0
+    assert train.main(small(tiny_folder, output, *STUB)) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def with_resnet(tiny_folder, tmp_path_factory):
+    """The same with a backbone that other processes know."""
+    output = tmp_path_factory.mktemp("resnets") / "run"
+    assert train.main(small(tiny_folder, output, "--epochs", "1")) == 0
     return output
 
 
@@ -90,7 +100,7 @@ def test_results(finished):
         assert row["c"] * 36 == pytest.approx(round(row["c"] * 36))
     assert results["in_domain_split"] == "validation"
     assert results["selection"]["rule"] == "known_domain_binary"
-    assert set(results["mask_iou"]) == {"layer4", "fc"}
+    assert set(results["mask_iou"]) == {"body", "fc"}
     assert set(results["mask_iou"]["fc"]) == {"a|b", "mean"}
     assert results["timing"]["train_images_per_second"] > 0
 
@@ -151,15 +161,15 @@ def test_tensorboard_reads_the_logs(finished):
     events = EventAccumulator(str(finished / "logs")).Reload()
     tags = set(events.Tags()["tensors"])
     expected = {"training/loss", "validation/overall", "mask_iou/fc"}
-    expected |= {"mask_iou_of_pairs/fc/a & b", "mask_density/layer4/b"}
+    expected |= {"mask_iou_of_pairs/fc/a & b", "mask_density/body/b"}
     assert expected <= tags
     for tag in expected:
         assert [e.step for e in events.Tensors(tag)] == [1, 2]
     results = json.loads((finished / "results.json").read_text())
     if results["selection"]["epoch"] == 2:
-        (last,) = events.Tensors("mask_density/layer4/b")[1:]
+        (last,) = events.Tensors("mask_density/body/b")[1:]
         value = tf.make_ndarray(last.tensor_proto)
-        assert value == pytest.approx(results["mask_density"]["layer4"]["b"])
+        assert value == pytest.approx(results["mask_density"]["body"]["b"])
 
 
 def test_tensorboard_shows_training_images(finished):
@@ -192,9 +202,9 @@ def test_evaluate_agrees_with_the_run(finished, capsys):
     [["evaluate.py", "RUN", "--json"], ["-m", "dmg_tf.export", "RUN", "OUT"]],
 )
 def test_commands_load_the_model_in_a_process_of_their_own(
-    finished, tmp_path, command
+    with_resnet, tmp_path, command
 ):
-    places = {"RUN": str(finished), "OUT": str(tmp_path / "out")}
+    places = {"RUN": str(with_resnet), "OUT": str(tmp_path / "out")}
     done = subprocess.run(
         [sys.executable, *(places.get(word, word) for word in command)],
         cwd=ROOT,
@@ -244,7 +254,7 @@ def test_aggregate_and_other_settings(tiny_folder, tmp_path, capsys):
 def test_a_run_can_be_prolonged(finished, tiny_folder, tmp_path):
     output = tmp_path / "run"
     shutil.copytree(finished, output)
-    argv = small(tiny_folder, output, "--resume")
+    argv = small(tiny_folder, output, *STUB, "--resume")
     argv[argv.index("--epochs") + 1] = "3"
     assert train.main(argv) == 0
     assert len((output / "history.csv").read_text().splitlines()) == 4
@@ -316,7 +326,8 @@ def damage(folder, *names):
 
 def test_damaged_image_is_named(own_folder, tmp_path, capsys):
     damage(own_folder, "a/x/3.png", "a/x/4.png", "a/x/5.png")
-    line = error_of(capsys, small(own_folder, tmp_path / "run"))
+    argv = small(own_folder, tmp_path / "run", *STUB, "--cache", "none")
+    line = error_of(capsys, argv)
     assert "cannot read the image" in line and "a/x/" in line
     assert "truncated" in line and "--on-bad-image skip" in line
     assert not (tmp_path / "run").exists()
@@ -324,7 +335,8 @@ def test_damaged_image_is_named(own_folder, tmp_path, capsys):
 
 def test_damaged_target_image_is_named(own_folder, tmp_path, capsys):
     damage(own_folder, "c/z/7.png")
-    line = error_of(capsys, small(own_folder, tmp_path / "run", *STUB))
+    argv = small(own_folder, tmp_path / "run", *STUB, "--cache", "none")
+    line = error_of(capsys, argv)
     assert "c/z/7.png" in line
     # training was done and is kept
     assert (tmp_path / "run" / "model.keras").exists()

@@ -57,18 +57,20 @@ def run_dir(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def saved(run_dir):
+    export_run(run_dir, run_dir.with_name("saved"))
+    return run_dir.with_name("saved")
+
+
+@pytest.fixture(scope="module")
 def predictor(run_dir):
     return load(run_dir)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
 @pytest.mark.parametrize("source", ["run", "saved model"])
-def test_predicts_as_the_model(model, run_dir, tmp_path, source, kind):
-    folder = run_dir
-    if source == "saved model":
-        folder = tmp_path / "saved"
-        export_run(run_dir, folder)
-    predictor = load(folder)
+def test_predicts_as_the_model(model, run_dir, saved, source, kind):
+    predictor = load(run_dir if source == "run" else saved)
     contents = picture(kind=kind)
     found = predictor.predict(contents)
     assert_probs(found, expected(model, contents, "pred_ens"))
@@ -141,9 +143,7 @@ def assert_as_a_file(found, predictor, contents, tmp_path):
     assert score == pytest.approx(answers.agreement[0], abs=1e-6)
 
 
-def test_nothing_is_traced_after_the_start(run_dir, tmp_path, monkeypatch):
-    saved = tmp_path / "saved"
-    export_run(run_dir, saved)
+def test_nothing_is_traced_after_the_start(run_dir, saved, monkeypatch):
     for folder in (run_dir, saved):
         predictor = load(folder)
         with monkeypatch.context() as patch:

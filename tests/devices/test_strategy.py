@@ -95,8 +95,7 @@ def assert_same_on_two_devices(data, *args, **kwargs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("augment", ["none", "crop_and_jitter"])
-def test_two_devices_train_alexnet_as_one(data, augment):
+def test_two_devices_train_alexnet_as_one(data):
     """With an epsilon above the rounding of gradients.
 
     Adam's own 1e-8 lies below it: where a gradient is nearly 0, as some are of
@@ -104,7 +103,9 @@ def test_two_devices_train_alexnet_as_one(data, augment):
     this one a step of rate * m / (sqrt(v) + epsilon) follows such gradients in
     proportion.
     """
-    assert_same_on_two_devices(data, augment, "dmg", "alexnet", epsilon=1e-3)
+    assert_same_on_two_devices(
+        data, "crop_and_jitter", "dmg", "alexnet", epsilon=1e-3
+    )
 
 
 @pytest.mark.parametrize("method", ["dmg", "multi_headed"])
@@ -199,8 +200,9 @@ def test_evaluation_on_two_devices_counts_each_image_once(small):
 def test_a_run_on_two_devices(small, tiny_folder, tmp_path, capsys):
     """The command line, whose run may go on with other devices."""
     one, two = tmp_path / "one", tmp_path / "two"
-    assert train.main(command(tiny_folder, one)) == 0
-    argv = command(tiny_folder, two, "--strategy")
+    cached = ("--cache", "memory")
+    assert train.main(command(tiny_folder, one, *cached)) == 0
+    argv = command(tiny_folder, two, *cached, "--strategy")
     assert train.main([*argv, "mirrored", "--epochs", "2"]) == 0
     said = capsys.readouterr().err
     assert "2 devices share each batch of 4, 2 images a device" in said

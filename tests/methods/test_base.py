@@ -71,6 +71,7 @@ def test_fit_learns_a_small_batch(trained):
     history = trained.history
     # Drawn masks keep the loss of DMG above zero. Penalties may stay as they
     # are, and an adversary's loss grow.
+    assert np.all(np.isfinite(history["loss"]))
     losses = history.get("cross_entropy", history["loss"])
     assert losses[1] < 0.7 * losses[0]
     assert history["accuracy"][1] > 0.8
@@ -102,7 +103,7 @@ def test_saved_model_predicts_the_same(trained, tmp_path):
             model.logits(inputs["image"], rule, ids),
         )
     # and it goes on training
-    loaded.total_steps = model.total_steps
+    loaded.total_steps, loaded.run_eagerly = model.total_steps, True
     data = tf.data.Dataset.from_tensors((inputs, labels))
     loaded.fit(data, verbose=0, shuffle=False)
 
@@ -118,6 +119,8 @@ def test_rules_together_are_the_rules_alone(trained):
     )
     for rule in rules:
         alone = model.logits(inputs["image"], rule, inputs["domain_ids"])
+        assert alone.shape == (6, 3) and alone.dtype == tf.float32
+        assert np.all(np.isfinite(alone))
         np.testing.assert_allclose(together[rule], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -139,7 +142,7 @@ def test_mixed_precision_keeps_weights_and_logits_in_float32(method):
     # Half precision has a loss scale besides; see test_hooks.
     with dtype_policy("mixed_bfloat16"):
         model = make(method)
-    model.total_steps = 2
+    model.total_steps, model.run_eagerly = 2, True
     inputs, labels = random_batch()
     data = tf.data.Dataset.from_tensors((inputs, labels)).repeat(2)
     history = model.fit(data, verbose=0, shuffle=False).history

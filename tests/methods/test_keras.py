@@ -1,5 +1,7 @@
 """A `DomainModel` is a Keras model: what `compile` and `fit` get counts."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.methods.mixstyle.mix import StyleMixer
 from dmg_tf.registry import METHODS
-from tests.helpers import random_batch
+from tests.helpers import methods_that_predict_otherwise, random_batch
 
 pytestmark = pytest.mark.usefixtures("with_stub")
 
@@ -33,59 +35,78 @@ def fitted(model, *parts, **kwargs):
     return {name: values[0] for name, values in history.history.items()}
 
 
-@pytest.fixture(params=METHODS.names())
+@pytest.fixture(scope="module", params=METHODS.names())
 def method(request):
     return request.param
 
 
-def test_a_compiled_loss_is_minimised(method):
+@pytest.fixture(scope="module")
+def again(method, with_stub):
+    """Returns the method's one model as it was made, compiled anew."""
+    model = make(method)
+    return as_it_is(model)
+
+
+def as_it_is(model):
+    """Returns a function that puts a model back, compiles and returns it."""
+    start = [(v, v.numpy()) for v in model.variables]
+
+    def compiled(*args, **kwargs):
+        for variable, value in start:
+            variable.assign(value)
+        # Keras would keep those before.
+        model.loss = model._compile_loss = model._compile_metrics = None
+        model.compile(*args, **kwargs)
+        return model
+
+    return compiled
+
+
+@pytest.fixture(scope="module")
+def plain(again):
+    """What a step on `random_batch` makes of the model, and is told of it."""
     inputs, labels = random_batch()
-    plain, other = make(method), make(method)
-    plain.compile("sgd")
-    other.compile("sgd", loss=lambda y, z: 0.0 * tf.reduce_sum(z, -1) + 12345.0)
-    assert fitted(plain, inputs, labels)["loss"] < 10
+    metric = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")
+    model = again("sgd", metrics=[metric])
+    start = model.task_network.stages[-1].weights[0].numpy()
+    data = batches(inputs, labels)
+    logs = fitted(model, inputs, labels, validation_data=data)
+    return types.SimpleNamespace(
+        start=start,
+        logs=logs,
+        weights=model.get_weights(),
+        scores=model.evaluate(data, verbose=0, return_dict=True),
+        predicted=model.predict(inputs, verbose=0),
+    )
+
+
+def test_a_compiled_loss_is_minimised(again, plain):
+    inputs, labels = random_batch()
+    other = again("sgd", loss=lambda y, z: 0.0 * tf.reduce_sum(z, -1) + 12345.0)
+    assert plain.logs["loss"] < 10
     logs = fitted(other, inputs, labels)
     # Some methods minimise it several times, or something else beside it.
     found = logs.get("cross_entropy", logs["loss"])
     assert found == pytest.approx(12345, abs=1)
     kernel = other.task_network.stages[-1].weights[0]
-    start = make(method).task_network.stages[-1].weights[0]
     # A constant loss has no gradient.
-    np.testing.assert_allclose(kernel, start, atol=1e-6)
-    own = make(method)
-    own.compile(
+    np.testing.assert_allclose(kernel, plain.start, atol=1e-6)
+    own = again(
         "sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    again = make(method)
-    again.compile("sgd")
-    fitted(own, inputs, labels), fitted(again, inputs, labels)
-    for one, two in zip(own.weights, again.weights, strict=True):
+    fitted(own, inputs, labels)
+    for one, two in zip(own.get_weights(), plain.weights, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
 
 
-def test_compiled_metrics_are_reported(method):
-    inputs, labels = random_batch()
-    model = make(method)
-    metric = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")
-    model.compile("sgd", metrics=[metric])
-    logs = fitted(
-        model, inputs, labels, validation_data=batches(inputs, labels)
-    )
-    assert 0 <= logs["top2"] <= 1 and "val_top2" in logs
-    scores = model.evaluate(
-        batches(inputs, labels), verbose=0, return_dict=True
-    )
+def test_compiled_metrics_are_reported(plain):
+    _, labels = random_batch()
+    assert 0 <= plain.logs["top2"] <= 1 and "val_top2" in plain.logs
+    best = np.argsort(-plain.predicted)[:, :2]
     expected = np.mean(
-        [
-            label in row
-            for label, row in zip(
-                labels,
-                np.argsort(-model.predict(inputs, verbose=0))[:, :2],
-                strict=True,
-            )
-        ]
+        [label in row for label, row in zip(labels, best, strict=True)]
     )
-    assert scores["top2"] == pytest.approx(expected)
+    assert plain.scores["top2"] == pytest.approx(expected)
 
 
 # What a batch's images have to do with each other, where that can be off.
@@ -98,15 +119,14 @@ def test_sample_weights_count(method):
     weights = np.repeat(np.float32([2, 0]), 6)
     # Of the same domains and of the loss's size: a half weighs double.
     half = {name: value[:6] for name, value in inputs.items()}
-    models = []
+    model = make(method, **ALONE.get(method, {}))
+    with_draws(model)
+    again = as_it_is(model)
+    found = []
     for data in ((inputs, labels, weights), (half, labels[:6])):
-        model = make(method, **ALONE.get(method, {}))
-        model.compile("sgd")
-        with_draws(model)
-        fitted(model, *data)
-        models.append(model)
-    first, second = (m.task_network.stages[-1].weights[0] for m in models)
-    np.testing.assert_allclose(first, second, atol=1e-6)
+        fitted(again("sgd"), *data)
+        found.append(model.task_network.stages[-1].weights[0].numpy())
+    np.testing.assert_allclose(*found, atol=1e-6)
 
 
 def with_draws(model):
@@ -120,46 +140,45 @@ def with_draws(model):
         model.partners = tf.range
 
 
-def test_class_weights_are_sample_weights(method):
+# Keras makes sample weights of them before any method sees a batch.
+@pytest.mark.parametrize(
+    "method", ["aggregate", "dmg", "metareg"], indirect=True
+)
+def test_class_weights_are_sample_weights(again):
     inputs, labels = random_batch()
     by_class = {0: 0.5, 1: 2.0, 2: 3.0}
-    models = []
+    found = []
     for weights, options in (
         (np.float32([by_class[label] for label in labels]), {}),
         (None, {"class_weight": by_class}),
     ):
-        model = make(method)
-        model.compile("sgd")
+        model = again("sgd")
         data = (inputs, labels) + (() if weights is None else (weights,))
         fitted(model, *data, **options)
-        models.append(model)
-    for one, two in zip(*(m.weights for m in models), strict=True):
+        found.append(model.get_weights())
+    for one, two in zip(*found, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
 
 
-def test_soft_labels_are_learned_from(method):
+def test_soft_labels_are_learned_from(again, plain):
     inputs, labels = random_batch()
     hard = np.eye(3, dtype=np.float32)[labels]
-    models = [make(method), make(method)]
-    logs = []
-    for model, targets in zip(models, (labels, hard), strict=True):
-        model.compile("sgd")
-        logs.append(fitted(model, inputs, targets))
-    assert logs[0] == pytest.approx(logs[1], abs=1e-5)
-    for one, two in zip(*(m.weights for m in models), strict=True):
+    model = again("sgd")
+    logs = fitted(model, inputs, hard)
+    assert {"loss", "accuracy"} <= set(logs)
+    expected = {name: plain.logs[name] for name in logs}
+    assert logs == pytest.approx(expected, abs=1e-5)
+    for one, two in zip(model.get_weights(), plain.weights, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
-    model = make(method)
-    model.compile("sgd")
     smooth = np.float32(0.9) * hard + np.float32(0.1 / 3)
-    assert fitted(model, inputs, smooth)["loss"] > 0
+    assert fitted(again("sgd"), inputs, smooth)["loss"] > 0
 
 
-def test_images_alone_where_no_domain_is_needed(method):
+def test_images_alone_where_no_domain_is_needed(again):
     inputs, labels = random_batch()
-    model = make(method)
+    model = again("sgd")
     np.testing.assert_array_equal(model(inputs["image"]), model(inputs))
     assert model.predict(inputs["image"], verbose=0).shape == (6, 3)
-    model.compile("sgd")
     assert model.evaluate(inputs["image"], labels, verbose=0)
 
 
@@ -184,9 +203,13 @@ def test_missing_domains_are_told_in_one_line(method):
     assert '"domain_ids": int [B]' in str(caught.value)
 
 
-def test_exported_by_keras(method, tmp_path):
+# Keras traces the call alone, which the other methods have of Aggregate.
+@pytest.mark.parametrize(
+    "method", methods_that_predict_otherwise(), indirect=True
+)
+def test_exported_by_keras(again, tmp_path):
     inputs, _ = random_batch()
-    model = make(method)
+    model = again("sgd")
     model.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(str(tmp_path / "served"))
     np.testing.assert_allclose(
@@ -213,9 +236,9 @@ def test_options_are_checked():
         make(siou_reduction="median")
 
 
-def test_embedding_is_what_the_last_layer_takes(method):
+def test_embedding_is_what_the_last_layer_takes(again):
     inputs, _ = random_batch()
-    model = make(method)
+    model = again("sgd")
     features = model.embed(inputs["image"])
     assert features.shape == (6, 8) and features.dtype == tf.float32
     logits, rule = model.task_network.stages[-1](features), None
@@ -226,15 +249,21 @@ def test_embedding_is_what_the_last_layer_takes(method):
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("part", ["network", "task_network"])
+# Other methods' task networks need the domains too.
+@pytest.mark.parametrize(
+    "method,part",
+    [
+        *((method, "network") for method in METHODS.names()),
+        ("aggregate", "task_network"),
+    ],
+    indirect=["method"],
+)
 def test_logits_on_given_values(method, part):
     inputs, labels = random_batch()
     model = make(method)
     with_draws(model)
     variables = model.network_weights(part)
     x = inputs if part == "network" else model.forward(inputs).entry
-    if part == "task_network" and method != "aggregate":
-        pytest.skip("their task networks need the domains too")
     values = [tf.convert_to_tensor(v) for v in variables]
     with tf.GradientTape() as outer:
         outer.watch(values)

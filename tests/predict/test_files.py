@@ -21,7 +21,6 @@ from dmg_tf.export import metadata as export_metadata
 from dmg_tf.predict import stream as predict_stream
 from dmg_tf.predict.inputs import collect_paths
 from dmg_tf.predict.predictor import load_predictor
-from dmg_tf.registry import METHODS
 from tests.conftest import ROOT
 from tests.export.helpers import (
     CLASSES,
@@ -31,6 +30,7 @@ from tests.export.helpers import (
     make,
     write_run,
 )
+from tests.helpers import methods_that_predict_otherwise
 
 # The kind of prediction that each source domain has, where it has one.
 KINDS = {
@@ -39,25 +39,6 @@ KINDS = {
     "fusion": "head",
     "tf_cnn": "domain",
 }
-# What a method that only learns otherwise leaves as Aggregate has it.
-PREDICTING = (
-    *("begins_at", "call", "entry", "inference_layers", "logits_by_rule"),
-    *("make_feature_extractor", "make_task_network", "rules", "stages_of"),
-)
-
-
-def predict_in_their_own_ways():
-    """Returns the methods that do, and Aggregate for all others."""
-    usual = METHODS["aggregate"].load()
-
-    def own(method):
-        model = METHODS[method].load()
-        return any(
-            getattr(model, name) is not getattr(usual, name)
-            for name in PREDICTING
-        )
-
-    return ["aggregate", *filter(own, METHODS.names())]
 
 
 pytestmark = pytest.mark.usefixtures("with_stub")
@@ -188,7 +169,9 @@ CLASS_AND_PROBABILITY = ("class", "probability")
 # === What is predicted ===
 
 
-@pytest.mark.parametrize("method", predict_in_their_own_ways())
+# Files are predicted by rules; that an export predicts as the model, by every
+# method, is in tests/export.
+@pytest.mark.parametrize("method", methods_that_predict_otherwise(["rules"]))
 def test_run_and_saved_model_predict_as_evaluation(
     trained, images, tmp_path, method
 ):
@@ -207,17 +190,20 @@ def test_run_and_saved_model_predict_as_evaluation(
         assert_rows(rows, logits, "pred_ens", kind)
 
 
-@pytest.mark.parametrize("rule", ["mask_ens", "mask/b"])
-def test_other_rules(trained, images, tmp_path, rule):
+def test_other_rules(trained, images, tmp_path):
     model = trained("dmg")
     paths = list(collect_paths([str(images)]))
-    rules = ["pred_ens", rule, *(f"mask/{domain}" for domain in DOMAINS)]
-    logits = expected_logits(model.model, paths, rules)
-    assert np.abs(logits[rule] - logits["pred_ens"]).max() > 1e-2
-    for folder, *flags in [
-        (model.run, "--prediction-rule", rule),
-        (model.saved(), "--prediction-rule", rule),
-        (model.saved("--prediction-rule", rule),),
+    each = [f"mask/{domain}" for domain in DOMAINS]
+    logits = expected_logits(
+        model.model, paths, ["pred_ens", "mask_ens", *each]
+    )
+    for rule in ("mask_ens", "mask/b"):
+        assert np.abs(logits[rule] - logits["pred_ens"]).max() > 1e-2
+    for rule, folder, *flags in [
+        ("mask_ens", model.run, "--prediction-rule", "mask_ens"),
+        ("mask/b", model.run, "--prediction-rule", "mask/b"),
+        ("mask_ens", model.saved(), "--prediction-rule", "mask_ens"),
+        ("mask/b", model.saved("--prediction-rule", "mask/b")),
     ]:
         rows = predicted(folder, images, *flags, "--csv", tmp_path / "o.csv")
         assert_rows(rows, logits, rule, "mask")
@@ -327,7 +313,7 @@ def test_unreadable_files_are_rows(trained, images, tmp_path, capsys):
 def test_nothing_readable(trained, tmp_path, capsys):
     (tmp_path / "a.png").touch()
     args = [tmp_path / "a.png", "--csv", tmp_path / "out.csv"]
-    (row,) = predicted(trained("dmg").run, *args)
+    (row,) = predicted(trained("aggregate").run, *args)
     assert row["error"] == "the file is empty"
     said = capsys.readouterr().err
     assert "0 images predicted by pred_ens; 1 file could not be read" in said
@@ -428,7 +414,7 @@ def test_an_interrupt_leaves_nothing(trained, images, tmp_path, monkeypatch):
     monkeypatch.setattr("dmg_tf.predict.table.Tally.add", interrupted)
     out = tmp_path / "out.csv"
     out.write_text("what was there")
-    args = [trained("dmg").run, str(images), "--csv", str(out)]
+    args = [trained("aggregate").run, str(images), "--csv", str(out)]
     assert predict.main(args) == 130
     assert batches  # rows had been written
     assert list(tmp_path.iterdir()) == [out]

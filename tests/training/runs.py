@@ -1,9 +1,12 @@
 """Short runs, how they are ended, and what is compared of them."""
 
+import shutil
+
 import keras
 import numpy as np
 
 from dmg_tf.config import RunConfig
+from dmg_tf.folders.lock import LOCK_NAME
 from dmg_tf.runs.folder import load_run_model
 from dmg_tf.runs.history import read_history
 
@@ -26,6 +29,23 @@ class Kill(keras.callbacks.Callback):
         """Ends it."""
         if epoch + 1 == self.after:
             raise Killed
+
+
+class Copy(keras.callbacks.Callback):
+    """Copies a run's folder once an epoch is written: as a kill leaves it.
+
+    One training then is both the unbroken run and the broken one.
+    """
+
+    def __init__(self, source, target, after):
+        super().__init__()
+        self.source, self.target, self.after = source, target, after
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Copies it."""
+        if epoch + 1 == self.after:
+            without_lock = shutil.ignore_patterns(LOCK_NAME)
+            shutil.copytree(self.source, self.target, ignore=without_lock)
 
 
 def short_run(data, output, **changes) -> RunConfig:

@@ -1,5 +1,7 @@
 """What a method asks for around its steps is done, resumed and kept."""
 
+import contextlib
+import io
 import json
 
 import keras
@@ -15,14 +17,13 @@ from dmg_tf.runs.history import read_history
 from tests.devices.workers import last_weights
 from tests.training.runs import (
     EPOCHS,
-    Kill,
-    Killed,
+    Copy,
     assert_same,
     kept,
     short_run,
     without_clocks,
 )
-from tests.training.toy_methods import NAMES
+from tests.training.toy_methods import NAMES, Ridge
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,32 +47,44 @@ def config(tiny_folder):
 
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
-    """Returns the result of an unbroken run, trained once."""
+    """Returns the result of an unbroken run, trained once.
+
+    Beside its folder are what it was after two epochs, `broken`, and what it
+    said, `said`.
+    """
     results = {}
 
     def train(method):
         if method not in results:
-            output = tmp_path_factory.mktemp(method) / "run"
-            results[method] = run_training(config(method, output))
+            root = tmp_path_factory.mktemp(method)
+            output = root / "run"
+            copy = Copy(output, root / "broken", after=2)
+            with contextlib.redirect_stderr(io.StringIO()) as said:
+                results[method] = run_training(
+                    config(method, output), callbacks=[copy]
+                )
+            (root / "said").write_text(said.getvalue(), "utf-8")
         return results[method]
 
     return train
 
 
 @pytest.mark.parametrize("method", NAMES)
-def test_a_resumed_run_ends_as_an_unbroken_one(config, whole, tmp_path, method):
-    broken = tmp_path / "run"
-    with pytest.raises(Killed):
-        run_training(config(method, broken), callbacks=[Kill(2)])
+def test_a_resumed_run_ends_as_an_unbroken_one(config, whole, method):
+    expected = whole(method)
+    broken = expected.run_dir.parent / "broken"
     assert len(without_clocks(broken)) == 2
     assert not (broken / "results.json").exists()
+    # A method that selects the last keeps no best.
+    assert (broken / "model.keras").exists() == (method != "averaged")
     result = run_training(config(method, broken), resume=True)
-    expected = whole(method)
     assert_same(last_weights(broken), last_weights(expected.run_dir))
     assert_same(kept(broken), kept(expected.run_dir))
     assert without_clocks(broken) == without_clocks(expected.run_dir)
     for part in ("selection", "in_domain", "out_of_domain"):
         assert result.results[part] == expected.results[part]
+    if method == "averaged":  # validations so far are told again
+        assert result.model.seen == expected.model.seen
 
 
 @pytest.mark.parametrize("method", NAMES)
@@ -89,7 +102,9 @@ def test_the_kept_model_is_the_scored_one(whole, method):
     assert in_domain["overall"] == selected["value"]
 
 
-@pytest.mark.parametrize("method", NAMES)
+# "spread" changes the objective alone; steps of such methods are compared with
+# those of one device beside each.
+@pytest.mark.parametrize("method", [name for name in NAMES if name != "spread"])
 def test_two_devices(config, whole, tmp_path, method, capsys):
     changes = {"strategy": "mirrored", "batch_size": 16}
     result = run_training(config(method, tmp_path / "run", **changes))
@@ -106,13 +121,12 @@ def test_two_devices(config, whole, tmp_path, method, capsys):
             np.testing.assert_array_equal(copies[0], copy, variable.path)
 
 
-def test_batches_by_domain_are_cut(whole, config, tmp_path, capsys):
-    run_training(config("spread", tmp_path / "run", epochs=1))
-    said = capsys.readouterr().err
+def test_batches_by_domain_are_cut(whole):
+    result = whole("spread")
+    said = (result.run_dir.parent / "said").read_text("utf-8")
     # 15 is no multiple of two sources
     assert "14 images a batch, 7 of each source" in said
     assert "spread of the losses " in said and "worst " in said
-    result = whole("spread")
     assert result.results["config"]["sampling"] == "balanced"
     rows = without_clocks(result.run_dir)
     for row in rows:
@@ -151,19 +165,38 @@ def test_the_checkpoint_of_one_optimizer_has_no_more(whole):
     assert not any(name.startswith("optimizers") for name in names)
 
 
-def test_a_closed_form_takes_no_step(config, tmp_path):
-    result = run_training(config("ridge", tmp_path / "run", epochs=0))
+@pytest.fixture(scope="module")
+def closed(config, tmp_path_factory):
+    """A run without a step, and what could be seen where it was fitted."""
+    fit, seen = Ridge.before_validation, []
+
+    def look(self, images):
+        for split in ("train", "validation"):
+            found = [list(images.features(split)) for _ in range(2)]
+            seen.append((split, *found))
+        with pytest.raises(KeyError):
+            images.batches("out_of_domain")
+        fit(self, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ridge, "before_validation", look)
+        output = tmp_path_factory.mktemp("closed") / "run"
+        return run_training(config("ridge", output, epochs=0)), seen
+
+
+def test_a_closed_form_takes_no_step(closed, config, tmp_path):
+    result, run_dir = closed[0], closed[0].run_dir
     results = result.results
     assert results["selection"]["epoch"] == 0
     assert int(result.model.optimizer.iterations) == 0
     # The images' colour is their class: fitted features tell it.
     assert results["in_domain"]["pred_ens"]["overall"] > 0.8
-    (row,) = read_history(tmp_path / "run/history.csv")
+    (row,) = read_history(run_dir / "history.csv")
     assert row["epoch"] == 0
     assert row["validation_overall"] == results["selection"]["value"]
-    assert (tmp_path / "run/report.html").exists()
+    assert (run_dir / "report.html").exists()
     # A longer run begins anew, as the one without steps left no checkpoint.
-    longer = config("ridge", tmp_path / "run", epochs=1)
+    longer = config("ridge", run_dir, epochs=1)
     assert run_training(longer, resume=True).results["selection"]["epoch"] == 1
     with pytest.raises(UserError, match="--epochs must be at least 1, got 0"):
         run_training(config("aggregate", tmp_path / "other", epochs=0))
@@ -181,29 +214,19 @@ def test_the_fit_is_what_is_kept(whole):
         np.testing.assert_allclose(first, second, atol=1e-4)
 
 
-def test_the_sources_have_no_target(config, tmp_path, whole, monkeypatch):
-    from tests.training.toy_methods import Ridge
-
-    seen = []
-
-    def look(self, images):
-        for split in ("train", "validation"):
-            found = list(images.features(split))
-            hidden, labels, ids = (
-                np.concatenate(x) for x in zip(*found, strict=True)
-            )
-            assert hidden.shape == (len(labels), 8)
-            assert hidden.dtype == np.float32
-            assert set(ids) == {0, 1}
-            again = list(images.features(split))
-            np.testing.assert_array_equal(found[0][0], again[0][0])
-            seen.append(len(labels))
-        with pytest.raises(KeyError):
-            images.batches("out_of_domain")
-
-    monkeypatch.setattr(Ridge, "before_validation", look)
-    run_training(config("ridge", tmp_path / "run", epochs=0))
-    assert seen == [66, 6]
+def test_the_sources_have_no_target(closed):
+    sizes = {}
+    for split, found, again in closed[1]:
+        hidden, labels, ids = (
+            np.concatenate(x) for x in zip(*found, strict=True)
+        )
+        assert hidden.shape == (len(labels), 8)
+        assert hidden.dtype == np.float32
+        assert set(ids) == {0, 1}
+        np.testing.assert_array_equal(found[0][0], again[0][0])
+        sizes[split] = len(labels)
+    assert len(closed[1]) == 2
+    assert sizes == {"train": 66, "validation": 6}
 
 
 def test_averages_are_scored_kept_and_finished(whole):
@@ -225,19 +248,6 @@ def test_averages_are_scored_kept_and_finished(whole):
     assert result.model.finished_on == 66
     assert len(result.model.seen) == EPOCHS
     assert result.results["selection"]["epoch"] == EPOCHS
-
-
-def test_a_method_that_selects_the_last_keeps_no_best(config, tmp_path):
-    with pytest.raises(Killed):
-        run_training(config("averaged", tmp_path / "run"), callbacks=[Kill(1)])
-    assert not (tmp_path / "run/model.keras").exists()
-
-
-def test_validations_so_far_are_told_again(config, tmp_path, whole):
-    with pytest.raises(Killed):
-        run_training(config("averaged", tmp_path / "run"), callbacks=[Kill(2)])
-    result = run_training(config("averaged", tmp_path / "run"), resume=True)
-    assert result.model.seen == whole("averaged").model.seen
 
 
 def test_progress_is_that_of_the_run(config, whole):
@@ -267,9 +277,8 @@ def test_callbacks_see_the_scores(config, tmp_path):
 def test_a_schedule_and_an_adversary_go_on_exactly(config, tmp_path):
     changes = {"options": {"dann_update": "alternating"}}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run_training(config("dann", whole, **changes))
-    with pytest.raises(Killed):
-        run_training(config("dann", broken, **changes), callbacks=[Kill(2)])
+    copy = Copy(whole, broken, after=2)
+    run_training(config("dann", whole, **changes), callbacks=[copy])
     run_training(config("dann", broken, **changes), resume=True)
     assert_same(last_weights(broken), last_weights(whole))
     rows = without_clocks(broken)

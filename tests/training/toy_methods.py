@@ -216,6 +216,18 @@ class Averaged(DomainModel):
             weight.assign(value)
 
 
+RIDGE_AVERAGED = MethodSpec(
+    title="Ridge, averaged", model=f"{HERE}:RidgeAveraged", selects="last"
+)
+
+
+@keras.saving.register_keras_serializable("tests")
+class RidgeAveraged(Ridge, Averaged):
+    """All hooks around validation at once, for what is slow to start."""
+
+    spec = RIDGE_AVERAGED
+
+
 AHEAD = MethodSpec(
     title="Ahead",
     model=f"{HERE}:Ahead",
@@ -252,3 +264,5 @@ NAMES = {
     "averaged": f"{HERE}:AVERAGED",
     "ahead": f"{HERE}:AHEAD",
 }
+# Known to processes of their own too.
+IN_PROCESSES = {**NAMES, "ridge_averaged": f"{HERE}:RIDGE_AVERAGED"}

@@ -54,28 +54,23 @@ def start():
 
 
 @pytest.fixture(scope="module")
-def idle(start):
-    """The address of a dispatcher without workers."""
-    _, line = start("dispatcher", "--port", str(free_port()))
-    assert line.startswith("the dispatcher listens at port ")
-    return f"localhost:{line.split()[5].rstrip(';')}"
-
-
-@pytest.fixture(scope="module")
 def alone(start):
     """The address of a dispatcher with one worker."""
-    return with_workers(start, 1)
-
-
-def with_workers(start, count):
-    _, line = start("dispatcher", "--port", str(free_port()))
-    address = f"localhost:{line.split()[5].rstrip(';')}"
-    for _ in range(count):
-        _, line = start(
-            *("worker", "--dispatcher", address, "--host", "localhost")
-        )
-        assert line.startswith("the worker localhost:")
+    _, address = dispatcher(start)
+    add_worker(start, address)
     return address
+
+
+def dispatcher(start):
+    """Starts one; returns its process and its address."""
+    process, line = start("dispatcher", "--port", str(free_port()))
+    assert line.startswith("the dispatcher listens at port ")
+    return process, f"localhost:{line.split()[5].rstrip(';')}"
+
+
+def add_worker(start, address):
+    _, line = start(*("worker", "--dispatcher", address, "--host", "localhost"))
+    assert line.startswith("the worker localhost:")
 
 
 def free_port():
@@ -91,8 +86,10 @@ def batches(dataset, count):
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
-@pytest.mark.parametrize("cache", ["none", "disk"])
-@pytest.mark.parametrize("shard", [None, Shard(1, 2, 4)])
+# Where images come from and whose they are are parts of their own.
+@pytest.mark.parametrize(
+    "cache,shard", [("none", None), ("disk", Shard(1, 2, 4))]
+)
 def test_one_worker_keeps_the_order(tiny_folder, tmp_path, alone, cache, shard):
     train_split = load(tiny_folder, "c").train
     images = None
@@ -107,9 +104,15 @@ def test_one_worker_keeps_the_order(tiny_folder, tmp_path, alone, cache, shard):
         tf.nest.map_structure(np.testing.assert_array_equal, one, two)
 
 
-def test_two_workers_show_each_batch_once(tiny_folder, start):
+def test_two_workers_show_each_batch_once(tiny_folder, start, monkeypatch):
     examples = load(tiny_folder, "c").train
-    address = with_workers(start, 2)
+    process, address = dispatcher(start)
+    with monkeypatch.context() as patch:
+        patch.setattr(service_client, "_PROBE_SECONDS", 1)
+        with pytest.raises(UserError, match="has no worker; start one with"):
+            check_service(address, ["a.png"])
+    for _ in range(2):
+        add_worker(start, address)
     count = 5 * 8
     expected = {
         inputs["image"].tobytes()
@@ -120,6 +123,8 @@ def test_two_workers_show_each_batch_once(tiny_folder, start):
         for inputs, _ in batches(stream(examples, address).dataset(), count)
     ]
     assert len(set(found)) == count and set(found) <= expected
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0  # it ends on request
 
 
 def test_a_run_with_the_service_is_the_run_without(
@@ -137,12 +142,6 @@ def test_a_run_with_the_service_is_the_run_without(
     ]
     # all columns but the clock's
     assert rows[0].split(",")[:-2] == rows[1].split(",")[:-2]
-
-
-def test_parts_end_on_request(start):
-    process, _ = start("dispatcher", "--port", str(free_port()))
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
 
 
 # === Mistakes ===
@@ -177,14 +176,8 @@ def test_nothing_answers(tiny_folder, tmp_path, capsys):
     assert f"--dispatcher {address} does not answer" in line
 
 
-def test_dispatcher_without_workers(idle, monkeypatch):
-    monkeypatch.setattr(service_client, "_PROBE_SECONDS", 1)
-    with pytest.raises(UserError, match="has no worker; start one with"):
-        check_service(idle, ["a.png"])
-
-
-def test_port_that_is_taken(idle, capsys):
-    port = idle.split(":")[1]
+def test_port_that_is_taken(alone, capsys):
+    port = alone.split(":")[1]
     line = error_of(capsys, service.main, ["dispatcher", "--port", port])
     assert f"cannot listen at --port {port}" in line
 

@@ -102,10 +102,10 @@ def test_penalties_follow_the_settings():
     )
 
 
-def test_overlap_penalty_alone_separates_the_masks():
+def test_overlap_penalty_alone_separates_the_masks(with_stub):
     model = build_model(
         "dmg",
-        "resnet18",
+        "stub",
         3,
         DOMAINS,
         siou_weight=100.0,

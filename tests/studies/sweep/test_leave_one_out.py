@@ -263,7 +263,8 @@ def test_a_real_sweep(tiny_folder, tmp_path):
     flags = [
         *("--data", str(tiny_folder), "--targets", "c", "--methods", "dmg"),
         *("--weights", "none", "--image-size", "32", "--batch-size", "16"),
-        *("--epochs", "1", "--output", str(tmp_path / "säulen")),
+        *("--epochs", "1", "--cache", "memory"),
+        *("--output", str(tmp_path / "säulen")),
     ]
     program = [sys.executable, "tuning/leave_one_out.py", *flags]
     done = subprocess.run(
