@@ -21,7 +21,8 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="other data with the same domains and classes",
+        help="other data with the same domains and classes, or a new site "
+        "alone: DIR/<class>/<image>",
     )
     parser.add_argument(
         "--target", metavar="DOMAIN", help="the domain to score as target"

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from dmg_tf.config import RunConfig
-from dmg_tf.console.bar import Bar
+from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.evaluation.images import (
     RunImages,
@@ -64,9 +64,8 @@ def score(
         with checksums.replacing(FILE_NAME) as temporary:
             write_predictions(temporary, splits, data.class_names)
     accuracy, metrics = {"out_of_domain": {}}, {"out_of_domain": {}}
-    for part, split in zip(
-        ("in_domain", "out_of_domain"), splits, strict=False
-    ):
+    for split in splits:
+        part = OUT_OF_DOMAIN if split.name == OUT_OF_DOMAIN else "in_domain"
         predictions, domains = split.predictions, split.domains
         accuracy[part] = predictions.accuracy(domains)
         metrics[part] = split_metrics(
@@ -99,15 +98,17 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
     outside = tuple(
         rule.name for rule in model.rules_named(rules) if not rule.needs_domain
     )
-    splits = [
-        (
-            data.in_domain_split,
-            data.in_domain,
-            images.in_domain(),
-            tuple(rules),
-            data.source_domains,
+    splits = []
+    if len(data.in_domain):
+        splits.append(
+            (
+                data.in_domain_split,
+                data.in_domain,
+                images.in_domain(),
+                tuple(rules),
+                data.source_domains,
+            )
         )
-    ]
     if outside and data.held_out:
         splits.append(
             (
@@ -144,7 +145,8 @@ def evaluate_run(
     Args:
         run_dir: The run folder.
         config: The run's own, or with other data, target or batch size. Other
-            data must have the model's classes and its source domains.
+            data must have the model's classes and its source domains, or hold a
+            new site alone: the sources' numbers are then those of the run.
         rules: Prediction rules; None for all the method shows.
         checksums: As for `score`.
 
@@ -156,7 +158,11 @@ def evaluate_run(
     """
     before = read_results(run_dir)
     config, data = images_of_run(before, config)
-    note_on_images(run_dir, data, config.data)
+    if len(data.in_domain):
+        note_on_images(run_dir, data, config.data)
+    else:  # a new site: nobody has looked at it yet
+        for note in data.notes:
+            print_error(f"note: {note}")
     bad = {}
     if config.on_bad_image == "skip" and (
         config.data != before["config"]["data"]
@@ -170,5 +176,22 @@ def evaluate_run(
             model.check_rules(rules, domain_ids=())
         images = RunImages(config, data, model)
         scored = score(model, images, rules, checksums)
+    if not len(data.in_domain):
+        scored = _beside(before, scored)
     bad = {**before.get("bad_images", {}), **bad}
     return {**before, "config": config.to_json(), **scored, "bad_images": bad}
+
+
+def _beside(before, scored) -> dict[str, Any]:
+    """Returns the numbers of a new site beside the sources' of the run."""
+    of_run = before.get("metrics", {}).get("in_domain", {})
+    return {
+        **scored,
+        "in_domain_split": before["in_domain_split"],
+        "in_domain": before["in_domain"],
+        "metrics": {"in_domain": of_run, **scored["metrics"]},
+        "counts": {
+            **before["counts"],
+            OUT_OF_DOMAIN: scored["counts"][OUT_OF_DOMAIN],
+        },
+    }
