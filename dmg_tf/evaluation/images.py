@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.data import check_folder, detect_dataset
+from dmg_tf.data import check_data, detect_dataset, image_root
 from dmg_tf.data.examples import DomainData, Examples, first_few
 from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.names import NO_TARGET, nfc
@@ -346,8 +346,10 @@ def images_of_run(
     before = RunConfig.from_json(results["config"])
     config = config or before
     if config.data is not None and config.data != before.data:
-        check_folder(config.data, "--data ")
-        site = site_alone(config.data, nfc(config.target), results)
+        place = check_data(config.data, "--data ")
+        site = None
+        if place.is_dir():
+            site = site_alone(config.data, nfc(config.target), results)
         if site is not None:
             _check_unknown(site, config)
             return dataclasses.replace(config, target=site.target_domain), site
@@ -374,7 +376,7 @@ def images_of_run(
 
 def _dataset_there(before: RunConfig, root: str) -> str:
     """Returns how other data is read: as the run's own, if it looks like it."""
-    folder = check_folder(root, "--data ")
+    folder = check_data(root, "--data ")
     spec = DATASETS[before.dataset]
     if spec.fallback or spec.recognises(folder):
         return before.dataset
@@ -382,7 +384,7 @@ def _dataset_there(before: RunConfig, root: str) -> str:
 
 
 def _check_data_is_there(config: RunConfig) -> None:
-    if config.data is not None and not os.path.isdir(config.data):
+    if config.data is not None and not os.path.exists(config.data):
         looked = os.path.abspath(config.data)
         raise UserError(
             f"the run's data is not at {config.data}"
@@ -395,6 +397,7 @@ def _moved(
     paths: Iterable[str], before: str | None, now: str | None
 ) -> list[str]:
     """Returns what files of one folder are called in another."""
+    before, now = image_root(before), image_root(now)
     if None in (before, now):
         return list(paths)
     # As readers of datasets join them.

@@ -7,6 +7,7 @@ from typing import Any
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
+from dmg_tf.data import image_root
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
@@ -285,7 +286,7 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         if each.domain is not None and each.name in predictions.predicted
     ]
     groups = choose(predictions, rule, domain_rules, results["config"]["seed"])
-    root = results["config"]["data"]
+    root, data = image_root(results["config"]["data"]), image_root(data)
 
     def path_now(path):
         if data and root and path.startswith(os.path.join(root, "")):
