@@ -60,8 +60,9 @@ class RunConfig:
         group="data",
     )
     data: str | None = setting(
-        "folder of domains, DIR/<domain>/<class>/<image>, or PACS' own folder "
-        "(default: the built-in dataset)",
+        "folder of domains, DIR/<domain>/<class>/<image>, or PACS' own folder, "
+        "or a table (.csv) with path, label and domain (default: the built-in "
+        "dataset)",
         metavar="DIR",
         group="data",
     )

@@ -16,6 +16,7 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.data import detect_dataset, why_dataset
 from dmg_tf.data.examples import DomainData
 from dmg_tf.devices.devices import Devices
+from dmg_tf.evaluation.calibrating import calibrate
 from dmg_tf.evaluation.images import RunImages, usable_data
 from dmg_tf.evaluation.scoring import dtype_policy, score
 from dmg_tf.methods.base import DomainModel
@@ -24,7 +25,7 @@ from dmg_tf.report.run_page import write_run_report
 from dmg_tf.runs.data_record import DataRecord
 from dmg_tf.runs.environment import describe
 from dmg_tf.runs.folder import load_checked_model, load_kept_weights
-from dmg_tf.runs.writing import RunFolder, writing_into
+from dmg_tf.runs.writing import RunFolder, keep_calibration, writing_into
 from dmg_tf.training.initial_weights import load_initial_weights
 from dmg_tf.training.loop import train
 from dmg_tf.training.selection import Selection
@@ -97,6 +98,8 @@ def run_training(
                     results = {}
                     if devices.chief:
                         load_kept_weights(model, folder.work)
+                        calibrate(model, images)
+                        keep_calibration(folder.checksums, model.calibration)
                         results = _results(model, images, folder, selection)
                         results["timing"]["total_seconds"] = (
                             time.perf_counter() - begin

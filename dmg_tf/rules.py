@@ -13,6 +13,55 @@ _TITLES = {
     "known_domain_binary": "known domain, binary masks",
 }
 
+# Shares of wrong decisions that a user may want, and what is wanted usually.
+ABSTAIN_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
+ABSTAIN_RATE = 0.05
+# A threshold that no probability reaches.
+NEVER = 2.0
+
+
+def rate_name(rate: float) -> str:
+    """Returns what files call a wanted error rate, e.g. "0.05"."""
+    return f"{rate:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """How far a rule's probabilities can be taken at their word.
+
+    Attributes:
+        temperature: What its logits are divided by before the softmax.
+        images: How many of the sources' validation images it was fitted on; 0
+            where it was not.
+        note: Why the temperature is what it is, where that is no fit.
+        thresholds: {`rate_name` of a wanted error rate: the least probability
+            at which it decides}; {} where that was not set.
+    """
+
+    temperature: float = 1.0
+    images: int = 0
+    note: str = ""
+    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def threshold(self, rate: float | None = None) -> float | None:
+        """Returns the least probability at which it decides, if it is known.
+
+        Args:
+            rate: One of `ABSTAIN_RATES`; None for the usual one.
+        """
+        return self.thresholds.get(rate_name(rate or ABSTAIN_RATE))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values, ready for `json.dump`."""
+        return dataclasses.asdict(self)
+
+
+def calibrations_of(
+    known: Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, Calibration]:
+    """Returns {rule: its `Calibration`} of what a file holds, maybe nothing."""
+    return {name: Calibration(**own) for name, own in (known or {}).items()}
+
 
 @dataclasses.dataclass(frozen=True)
 class PredictionRule:

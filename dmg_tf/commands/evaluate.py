@@ -5,10 +5,10 @@ dmg-tf evaluate RUN_DIR [--data DIR] [--prediction-rule RULE ...] [--json]
 
 import dataclasses
 import json
+import pathlib
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
-from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.errors import unknown_name
 from dmg_tf.rules import rules_of
@@ -21,7 +21,8 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="other data with the same domains and classes",
+        help="other data with the same domains and classes, or a new site "
+        "alone: DIR/<class>/<image>",
     )
     parser.add_argument(
         "--target", metavar="DOMAIN", help="the domain to score as target"
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     _check_rules(args.prediction_rule or (), read_results(args.run_dir))
     load_tensorflow()
     from dmg_tf.evaluation.scoring import evaluate_run
-    from dmg_tf.report.text import results_text
+    from dmg_tf.report.text import show_results
 
     changes = {
         name: getattr(args, name)
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(results, indent=2))
     else:
-        say(results_text(results))
+        show_results(results, pathlib.Path(args.run_dir))
     return 0
 
 

@@ -11,6 +11,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.printable import say
+from dmg_tf.console.tables import Room
 from dmg_tf.errors import UserError
 from dmg_tf.files import remove_leftovers, writing
 from dmg_tf.flags import add_config_flags
@@ -105,12 +106,12 @@ def main(argv: list[str] | None = None) -> int:
             from dmg_tf.studies.sweep.final import final_model_text
             from dmg_tf.studies.sweep.page import write_sweep_page
 
-            done, missing = load_runs(folder)
-            text, files = write_tables(done, folder, args.with_paper)
+            (done, missing), room = load_runs(folder), Room.here()
+            text, files = write_tables(done, folder, args.with_paper, room=room)
             page = write_sweep_page(done, folder, args.with_paper, missing)
             # What a sweep that was killed left half-written.
             remove_leftovers(folder, [path.name for path in (*files, page)])
-            say(text)
+            room.say(text)
             say(f"Tables: {', '.join(map(str, files))}")
             say(f"To look at: {page}")
             final = final_model_text(runs, done, folder)

@@ -9,6 +9,7 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import OneLineParser, command, program
 from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.console.tables import Room
 from dmg_tf.files import writing
 from dmg_tf.registry import METHODS
 from dmg_tf.settings import flag_of
@@ -57,9 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         load_tensorflow()  # it reads the masks of saved models
     by_weight = [*sensitivity(runs), *layers(runs)]
     by_pair, kinds = overlap(runs), neurons(runs)
-    text, files = write_tables(
-        runs, out, args.with_paper, [*by_weight, *by_pair, *kinds]
-    )
+    room, more = Room.here(), [*by_weight, *by_pair, *kinds]
+    text, files = write_tables(runs, out, args.with_paper, more, room)
     # Matplotlib takes a second to load.
     from dmg_tf.studies.paper import figures as paper_figures
 
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         for table in tables:
             figure = draw(table)
             files += write_figure(figure, out, table.name)
-    say(text)
+    room.say(text)
     if not by_weight:
         names = [name for m in METHODS.names() for name in weights(m)]
         flags = " or ".join(map(flag_of, dict.fromkeys(names)))

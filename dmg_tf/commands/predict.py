@@ -13,6 +13,7 @@ from dmg_tf.predict.files import BATCH_SIZE, predict_files
 from dmg_tf.predict.inputs import STDIN, collect_paths
 from dmg_tf.predict.predictor import add_trust, check_model
 from dmg_tf.predict.table import check_csv
+from dmg_tf.rules import ABSTAIN_RATE, ABSTAIN_RATES
 
 _COLUMNS = """\
 columns, a row an image:
@@ -32,6 +33,8 @@ columns, a row an image:
                below 1 also where all predict the class. Low values are the
                model's own warning that an image is unlike those it was trained
                on; what is low, images of the sources show
+  abstain      yes where the model is too unsure to decide; a model that was
+               trained on too few validation images does not say
   error        why the file could not be read; all but path is empty then
 
 The file appears when all of it is written. The exit code is 0 also if some
@@ -83,6 +86,15 @@ def make_parser() -> OneLineParser:
         help="the K likeliest classes (default: 1)",
     )
     parser.add_argument(
+        "--abstain-error",
+        metavar="RATE",
+        type=float,
+        choices=ABSTAIN_RATES,
+        help="the share of wrong decisions that abstaining is to leave, on the "
+        f"sources: {', '.join(map(str, ABSTAIN_RATES))} (default: "
+        f"{ABSTAIN_RATE})",
+    )
+    parser.add_argument(
         "--batch-size",
         metavar="N",
         type=_positive,
@@ -125,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
             prediction_rule=args.prediction_rule,
             batch_size=args.batch_size,
             top_k=args.top_k,
+            abstain_error=args.abstain_error,
             trust=args.trust,
         )
     except KeyboardInterrupt:

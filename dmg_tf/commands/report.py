@@ -10,6 +10,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.data import check_data
 from dmg_tf.errors import UserError
 from dmg_tf.folders.checksums import read_json
 from dmg_tf.runs.folder import CONFIG
@@ -44,8 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(
             f"{args.run_dir} is not a run folder: there is no {CONFIG}"
         ) from error
-    if args.data and not pathlib.Path(args.data).is_dir():
-        raise UserError(f"--data {args.data} is no folder")
+    if args.data:
+        check_data(args.data, "--data ")
     if args.score:
         _score_again(args)
     from dmg_tf.report.run_page import write_run_report

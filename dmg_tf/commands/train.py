@@ -4,13 +4,10 @@ dmg-tf train --target sketch --backbone resnet18
 dmg-tf train --data DIR --target DOMAIN
 """
 
-import pathlib
-import shlex
 import sys
 from collections.abc import Sequence
 
-from dmg_tf.console.parser import OneLineParser, command, program
-from dmg_tf.console.printable import say
+from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
 from dmg_tf.flags import (
     add_config_file,
@@ -57,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     check_domains(config)
     load_tensorflow()
     from dmg_tf.experiment import run_training
-    from dmg_tf.report.text import estimate_text, results_text
-    from dmg_tf.runs.left_out import has_target, left_out_beside
+    from dmg_tf.report.text import show_results
     from dmg_tf.training.callbacks import load_callbacks
 
     result = run_training(
@@ -72,27 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         saved_model = result.run_dir / "saved_model"
         # A run that went on has another model than it had.
         export_run(result.run_dir, saved_model, replace=True)
-    say(results_text(result.results))
-    if not has_target(result.results):
-        beside = left_out_beside(result.run_dir, result.results)
-        say(f"\n{estimate_text(beside)}")
-    say(f"\nAll of it is in {result.run_dir}")
-    say(next_steps(result.run_dir, args.export))
-    return 0
-
-
-def next_steps(run_dir: pathlib.Path, exported: bool) -> str:
-    """Returns what to do with a finished run, a line each."""
-    run = shlex.quote(str(run_dir))
-    out = shlex.quote(str(run_dir / "saved_model"))
-    take_away = f"{command('export')} {run} {out}"
-    return "\n".join(
-        [
-            f"look at it:    {run_dir / 'report.html'}",
-            f"predict:       {command('predict')} {run} IMAGES --csv out.csv",
-            f"try it out:    {command('demo')} {run}",
-            f"SavedModel:    {out}"
-            if exported
-            else f"take it away:  {take_away}",
-        ]
+    show_results(
+        result.results, result.run_dir, f"All of it is in {result.run_dir}"
     )
+    return 0

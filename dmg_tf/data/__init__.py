@@ -1,11 +1,16 @@
 """Datasets by name. Importing this package loads no TensorFlow."""
 
+import os
 import pathlib
 
 from dmg_tf.errors import UserError
 from dmg_tf.registry import DATASETS
 
+# Of files that are tables of images.
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+
 DATASETS.register("shapes", "dmg_tf.data.shapes.spec:SPEC")
+DATASETS.register("image_table", "dmg_tf.data.datasets.table:SPEC")
 DATASETS.register("pacs", "dmg_tf.data.datasets.pacs:SPEC")
 DATASETS.register("domainnet", "dmg_tf.data.datasets.domainnet:SPEC")
 DATASETS.register("folder", "dmg_tf.data.datasets.folder:SPEC")
@@ -27,7 +32,7 @@ def detect_dataset(dataset: str, root: str | None) -> str:
         raise UserError(
             f"--dataset {dataset} is built in and takes no --data, got {root}"
         )
-    folder = check_folder(root, "--data ")
+    folder = check_data(root, "--data ")
     if dataset != "auto":
         return dataset
     for name in DATASETS.names():
@@ -71,6 +76,33 @@ def why_dataset(dataset: str, root: str | None) -> str:
     return ""
 
 
+def check_data(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
+    """Returns the path of a dataset: its folder, or its table.
+
+    Args:
+        root: The folder or table.
+        flag: What stands before it in the error.
+
+    Raises:
+        UserError: If there is no such folder or table.
+    """
+    path = pathlib.Path(root)
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        return path
+    return check_folder(root, flag)
+
+
+def image_root(root: str | None) -> str | None:
+    """Returns the folder that names of images start from.
+
+    Args:
+        root: The dataset's folder, or its table; None for the built-in data.
+    """
+    if root is not None and pathlib.Path(root).suffix in TABLE_SUFFIXES:
+        return os.path.dirname(root) if not os.path.isdir(root) else root
+    return root
+
+
 def check_folder(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
     """Returns the path of a dataset's folder, if it is one.
 
@@ -86,7 +118,8 @@ def check_folder(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(
             f"{flag}{root} {what}; expected a folder of domains, "
-            "DIR/<domain>/<class>/<image>"
+            "DIR/<domain>/<class>/<image>, or a table "
+            f"({', '.join(TABLE_SUFFIXES)}) with path, label and domain"
         )
     return folder
 

@@ -130,7 +130,8 @@ class DomainData:
                 keep = [i for i, p in enumerate(examples.paths) if p not in bad]
                 changes[split] = examples.select(np.asarray(keep, np.int64))
         data = dataclasses.replace(self, **changes)
-        _check_splits(data)
+        if len(self.train):  # else it is a site alone
+            _check_splits(data)
         return data
 
 

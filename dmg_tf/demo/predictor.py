@@ -120,8 +120,8 @@ def _network(predictor):
     )
     def probabilities(image):
         image = tf.ensure_shape(resize(image, size), [size, size, 3])
-        logits = predictor.logits(image[tf.newaxis])
-        return [tf.nn.softmax(x[0]) for x in logits if x is not None]
+        _, _, *found = predictor.probabilities(image[tf.newaxis])
+        return [x[0] for x in found if x is not None]
 
     def network(image):
         probs, *per_domain = (x.numpy() for x in probabilities(image))

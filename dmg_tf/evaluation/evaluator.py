@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dmg_tf.evaluation.probabilities import probabilities
 from dmg_tf.runs.predictions import Predictions
 
 # Beside a rule's name: what its class gets of one.
 _PROBABILITY = "/probability"
 _LOG_PROBABILITIES = "/log_probabilities"
+_LOGITS = "/logits"
 
 
 class Evaluator:
@@ -23,14 +25,23 @@ class Evaluator:
         model: A `DomainModel`.
         rules: Names of its prediction rules.
         with_losses: Whether each image's cross entropy is told, too.
+        per_image: What else is told of each image: (rule, logits float32
+            [B, C], labels [B]) -> {name: array [B, ...]}, of each batch. So no
+            more than a batch of logits is in memory.
     """
 
-    def __init__(self, model, rules: Sequence[str], with_losses: bool = False):
+    def __init__(
+        self,
+        model,
+        rules: Sequence[str],
+        with_losses: bool = False,
+        per_image: Callable | None = None,
+    ):
         # Datasets bring the domain ids that rules of known domain need.
         model.check_rules(rules, domain_ids=())
         self.model = model
         self.rules = tuple(rules)
-        self._with_losses = with_losses
+        self._with_losses, self._per_image = with_losses, per_image
         self._steps = {}
         self._replicas = _LocalReplicas(model.distribute_strategy)
 
@@ -48,10 +59,13 @@ class Evaluator:
             The predictions of all images.
         """
         step = self.step_for(dataset.element_spec[0])
-        found, labels, domain_ids = [], [], []
+        found, labels, domain_ids, further = [], [], [], []
         for inputs, batch_labels in dataset:
             batch = step(inputs["image"], inputs["domain_ids"])
-            found.append({rule: np.asarray(v) for rule, v in batch.items()})
+            batch = {name: np.asarray(v) for name, v in batch.items()}
+            if self._per_image:
+                further.append(self._further(batch, batch_labels.numpy()))
+            found.append(batch)
             labels.append(batch_labels.numpy())
             domain_ids.append(inputs["domain_ids"].numpy())
             if on_batch:
@@ -77,7 +91,15 @@ class Evaluator:
             np.concatenate(domain_ids),
             of_rules(_PROBABILITY),
             losses,
+            _joined(further),
         )
+
+    def _further(self, batch, labels):
+        """Returns {rule: what else is told of a batch}; drops its logits."""
+        return {
+            rule: self._per_image(rule, batch.pop(rule + _LOGITS), labels)
+            for rule in self.rules
+        }
 
     def step_for(self, spec):
         """Returns the step compiled for such inputs, for any batch size."""
@@ -104,14 +126,31 @@ class Evaluator:
         found = {}
         for rule in self.rules:
             found[rule] = tf.argmax(logits[rule], axis=-1, output_type=tf.int32)
+            temperature = self.model.calibration_of(rule).temperature
             found[rule + _PROBABILITY] = tf.reduce_max(
-                tf.nn.softmax(logits[rule]), axis=-1
+                probabilities(logits[rule], temperature), axis=-1
             )
+            if self._per_image:
+                found[rule + _LOGITS] = logits[rule]
             if self._with_losses:
                 found[rule + _LOG_PROBABILITIES] = tf.nn.log_softmax(
                     logits[rule]
                 )
         return found
+
+
+def _joined(batches):
+    """Returns {name: {rule: array of all images}} of what batches hold."""
+    if not batches:
+        return {}
+    first = next(iter(batches[0].values()))
+    return {
+        name: {
+            rule: np.concatenate([batch[rule][name] for batch in batches])
+            for rule in batches[0]
+        }
+        for name in first
+    }
 
 
 class _LocalReplicas:

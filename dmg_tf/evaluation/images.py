@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.data import check_folder, detect_dataset
+from dmg_tf.data import check_data, detect_dataset, image_root
 from dmg_tf.data.examples import DomainData, Examples, first_few
 from dmg_tf.data.images.bad_images import bad_image_error, find_bad_images
 from dmg_tf.data.names import NO_TARGET, nfc
@@ -33,6 +33,7 @@ from dmg_tf.data.streams.kept_files import damaged_path
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.errors import UserError
+from dmg_tf.evaluation.new_site import site_alone
 from dmg_tf.registry import DATASETS, METHODS
 
 # An unreadable image is most likely among the batches that were being made.
@@ -277,6 +278,11 @@ def load_data(config: RunConfig) -> DomainData:
         config.data, config.held_out, config.sources, config.seed
     )
     METHODS[config.method].check_sources(config.method, data.source_domains)
+    _check_unknown(data, config)
+    return data
+
+
+def _check_unknown(data: DomainData, config: RunConfig) -> None:
     if data.unknown_classes and config.unknown_classes == "error":
         raise UserError(
             f"the target {data.target_domain!r} has the class "
@@ -284,7 +290,6 @@ def load_data(config: RunConfig) -> DomainData:
             "nothing can be learned of it (--unknown-classes ignore leaves its "
             "images out)"
         )
-    return data
 
 
 def usable_data(config: RunConfig) -> tuple[DomainData, dict[str, str]]:
@@ -331,7 +336,8 @@ def images_of_run(
 
     Returns:
         The settings with the sources and the dataset that were found, and the
-        images; none is opened.
+        images; none is opened. A folder that holds a new site alone has no
+        images of the sources.
 
     Raises:
         UserError: If the data is not there, is not as it should be, or has
@@ -339,6 +345,14 @@ def images_of_run(
     """
     before = RunConfig.from_json(results["config"])
     config = config or before
+    if config.data is not None and config.data != before.data:
+        place = check_data(config.data, "--data ")
+        site = None
+        if place.is_dir():
+            site = site_alone(config.data, nfc(config.target), results)
+        if site is not None:
+            _check_unknown(site, config)
+            return dataclasses.replace(config, target=site.target_domain), site
     changes = {"sources": tuple(results["source_domains"])}
     if config.data != before.data:
         changes["dataset"] = _dataset_there(before, config.data)
@@ -362,7 +376,7 @@ def images_of_run(
 
 def _dataset_there(before: RunConfig, root: str) -> str:
     """Returns how other data is read: as the run's own, if it looks like it."""
-    folder = check_folder(root, "--data ")
+    folder = check_data(root, "--data ")
     spec = DATASETS[before.dataset]
     if spec.fallback or spec.recognises(folder):
         return before.dataset
@@ -370,7 +384,7 @@ def _dataset_there(before: RunConfig, root: str) -> str:
 
 
 def _check_data_is_there(config: RunConfig) -> None:
-    if config.data is not None and not os.path.isdir(config.data):
+    if config.data is not None and not os.path.exists(config.data):
         looked = os.path.abspath(config.data)
         raise UserError(
             f"the run's data is not at {config.data}"
@@ -383,6 +397,7 @@ def _moved(
     paths: Iterable[str], before: str | None, now: str | None
 ) -> list[str]:
     """Returns what files of one folder are called in another."""
+    before, now = image_root(before), image_root(now)
     if None in (before, now):
         return list(paths)
     # As readers of datasets join them.

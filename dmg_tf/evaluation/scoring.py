@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from dmg_tf.config import RunConfig
-from dmg_tf.console.bar import Bar
+from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.evaluation.evaluator import Evaluator
 from dmg_tf.evaluation.images import (
     RunImages,
@@ -16,9 +16,11 @@ from dmg_tf.evaluation.images import (
     naming_bad_images,
     without_bad_images,
 )
+from dmg_tf.evaluation.metrics.calibration import of_each
+from dmg_tf.evaluation.metrics.summary import metrics_csv, split_metrics
 from dmg_tf.folders.checksums import Checksums
 from dmg_tf.runs.data_record import note_on_images
-from dmg_tf.runs.folder import load_checked_model, read_results
+from dmg_tf.runs.folder import METRICS, load_checked_model, read_results
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OUT_OF_DOMAIN,
@@ -44,7 +46,7 @@ def score(
     rules: Sequence[str] | None = None,
     checksums: Checksums | None = None,
 ) -> dict[str, Any]:
-    """Measures accuracy in and out of domain, and what the model measures.
+    """Measures a model in and out of domain, and says what it measures itself.
 
     Args:
         model: The model to score.
@@ -61,14 +63,28 @@ def score(
     if checksums:
         with checksums.replacing(FILE_NAME) as temporary:
             write_predictions(temporary, splits, data.class_names)
-    inside, *outside = (
-        split.predictions.accuracy(split.domains) for split in splits
-    )
-    return {
-        "counts": data.counts(),
+    accuracy, metrics = {"out_of_domain": {}}, {"out_of_domain": {}}
+    for split in splits:
+        part = OUT_OF_DOMAIN if split.name == OUT_OF_DOMAIN else "in_domain"
+        predictions, domains = split.predictions, split.domains
+        accuracy[part] = predictions.accuracy(domains)
+        metrics[part] = split_metrics(
+            predictions, domains, data.class_names, model.calibration
+        )
+    numbers = {
+        "class_names": list(data.class_names),
         "in_domain_split": data.in_domain_split,
-        "in_domain": inside,
-        "out_of_domain": outside[0] if outside else {},
+        "metrics": metrics,
+    }
+    if checksums:
+        checksums.write_text(METRICS, metrics_csv(numbers))
+    return {
+        **numbers,
+        **accuracy,
+        "counts": data.counts(),
+        "calibration": {
+            rule: own.to_json() for rule, own in model.calibration.items()
+        },
         "rules": [rule.to_json() for rule in model.rules()],
         "mask_iou": {},
         "mask_density": {},
@@ -82,32 +98,39 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
     outside = tuple(
         rule.name for rule in model.rules_named(rules) if not rule.needs_domain
     )
-    splits = [
-        (
-            data.in_domain_split,
-            data.in_domain,
-            images.in_domain(),
-            tuple(rules),
-            data.source_domains,
-        ),
-        (
-            OUT_OF_DOMAIN,
-            data.out_of_domain,
-            images.target(),
-            outside,
-            (data.target_domain,),
-        ),
-    ]
-    splits = splits if outside and data.held_out else splits[:1]
+    splits = []
+    if len(data.in_domain):
+        splits.append(
+            (
+                data.in_domain_split,
+                data.in_domain,
+                images.in_domain(),
+                tuple(rules),
+                data.source_domains,
+            )
+        )
+    if outside and data.held_out:
+        splits.append(
+            (
+                OUT_OF_DOMAIN,
+                data.out_of_domain,
+                images.target(),
+                outside,
+                (data.target_domain,),
+            )
+        )
+
+    def per_image(rule, logits, labels):
+        return of_each(logits, labels, model.calibration_of(rule).temperature)
+
     total = sum(len(examples) for _, examples, *_ in splits)
     scored = []
     with Bar("scoring", total, "images") as bar:
         for name, examples, stream, split_rules, domains in splits:
             with naming_bad_images(examples.paths):
-                predictions = Evaluator(model, split_rules)(stream, bar.advance)
-            scored.append(
-                ScoredSplit(name, examples.paths, domains, predictions)
-            )
+                evaluator = Evaluator(model, split_rules, per_image=per_image)
+                found = evaluator(stream, bar.advance)
+            scored.append(ScoredSplit(name, examples.paths, domains, found))
     return scored
 
 
@@ -122,7 +145,8 @@ def evaluate_run(
     Args:
         run_dir: The run folder.
         config: The run's own, or with other data, target or batch size. Other
-            data must have the model's classes and its source domains.
+            data must have the model's classes and its source domains, or hold a
+            new site alone: the sources' numbers are then those of the run.
         rules: Prediction rules; None for all the method shows.
         checksums: As for `score`.
 
@@ -134,7 +158,11 @@ def evaluate_run(
     """
     before = read_results(run_dir)
     config, data = images_of_run(before, config)
-    note_on_images(run_dir, data, config.data)
+    if len(data.in_domain):
+        note_on_images(run_dir, data, config.data)
+    else:  # a new site: nobody has looked at it yet
+        for note in data.notes:
+            print_error(f"note: {note}")
     bad = {}
     if config.on_bad_image == "skip" and (
         config.data != before["config"]["data"]
@@ -148,5 +176,22 @@ def evaluate_run(
             model.check_rules(rules, domain_ids=())
         images = RunImages(config, data, model)
         scored = score(model, images, rules, checksums)
+    if not len(data.in_domain):
+        scored = _beside(before, scored)
     bad = {**before.get("bad_images", {}), **bad}
     return {**before, "config": config.to_json(), **scored, "bad_images": bad}
+
+
+def _beside(before, scored) -> dict[str, Any]:
+    """Returns the numbers of a new site beside the sources' of the run."""
+    of_run = before.get("metrics", {}).get("in_domain", {})
+    return {
+        **scored,
+        "in_domain_split": before["in_domain_split"],
+        "in_domain": before["in_domain"],
+        "metrics": {"in_domain": of_run, **scored["metrics"]},
+        "counts": {
+            **before["counts"],
+            OUT_OF_DOMAIN: scored["counts"][OUT_OF_DOMAIN],
+        },
+    }

@@ -71,7 +71,7 @@ def calibration_sample(
     config = RunConfig.from_json(results["config"])
     if data is not None:
         config = dataclasses.replace(config, data=data)
-    elif config.data is not None and not pathlib.Path(config.data).is_dir():
+    elif config.data is not None and not pathlib.Path(config.data).exists():
         raise UserError(
             "int8 needs the source images that the run was trained on, and "
             f"{config.data} is not there; say by --data where it is now"

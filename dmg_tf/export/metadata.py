@@ -105,6 +105,11 @@ def describe(
         "source_domains": list(model.source_domains),
         "prediction_rule": rules[0].name,
         "rules": [rule.to_json() for rule in rules],
+        "calibration": {
+            rule.name: model.calibration[rule.name].to_json()
+            for rule in rules
+            if rule.name in model.calibration
+        },
         "folded": fold,
         "precision": precision,
         "image_size": model.image_size,

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dmg_tf.data.images.decoding import decode, or_else
 from dmg_tf.data.images.transforms import normalize, resize
+from dmg_tf.evaluation.probabilities import probabilities
 from dmg_tf.export.metadata import signature_of
 from dmg_tf.rules import PredictionRule
 
@@ -30,7 +31,8 @@ def serving_module(
 
     Images are [B, H, W, 3] in [0, 255], of any size, uint8 except where said.
     Every prediction is `logits` and `probabilities`, float32 [B, C], and
-    `class_id`, int32 [B]. The signatures:
+    `class_id`, int32 [B]. Probabilities are those of the logits over the rule's
+    temperature, which the metadata have. The signatures:
 
     - `serving_default` (images): by the prediction rule;
     - `serving_float` (images float32 in [0, 255]): the same;
@@ -91,15 +93,15 @@ class _Serving:
 
     def add_default(self, rule):
         """Adds what answers by the chosen rule: to pixels and to files."""
-        logits = self._logits([rule])
+        logits, temperature = self._logits([rule]), self._temperature(rule)
 
         def of_images(images):
-            return answer(logits(self._prepared(images))[0])
+            return answer(logits(self._prepared(images))[0], temperature)
 
         @tf.function(input_signature=[_BYTES])
         def of_bytes(image_bytes):
             images = decode_batch(image_bytes, self._model.image_size)
-            return answer(logits(self._normalised(images))[0])
+            return answer(logits(self._normalised(images))[0], temperature)
 
         predict = self._add("predict", of_images, signature="serving_default")
         self.signatures["serving_float"] = predict.get_concrete_function(_FLOAT)
@@ -113,7 +115,8 @@ class _Serving:
 
         def by_id(images, domain_ids):
             domain_ids = _checked_ids(domain_ids, images, domains)
-            return answer(logits(self._prepared(images), domain_ids)[0])
+            found = logits(self._prepared(images), domain_ids)[0]
+            return answer(found, self._temperature(rule))
 
         def by_name(images, names):
             return by_id(images, _ids_of_names(names, domains))
@@ -124,18 +127,23 @@ class _Serving:
 
     def add_rule(self, rule):
         """Adds a rule that takes images alone."""
-        logits = self._logits([rule])
+        logits, temperature = self._logits([rule]), self._temperature(rule)
         self._add(
             signature_of(rule),
-            lambda images: answer(logits(self._prepared(images))[0]),
+            lambda images: answer(
+                logits(self._prepared(images))[0], temperature
+            ),
         )
 
     def add_part(self, rules):
         """Adds the rules of all domains as one, in the order of their ids."""
         logits = self._logits(rules)
 
+        temperatures = [self._temperature(rule) for rule in rules]
+
         def of_each(images):
-            return answer(tf.stack(logits(self._prepared(images)), axis=1))
+            found = tf.stack(logits(self._prepared(images)), axis=1)
+            return answer(found, temperatures)
 
         self._add(signature_of(rules[0]), of_each)
 
@@ -172,6 +180,9 @@ class _Serving:
             return [by_name[name] for name in names]
 
         return logits
+
+    def _temperature(self, rule) -> float:
+        return self._model.calibration_of(rule.name).temperature
 
     def _prepared(self, images):
         images = resize(_not_empty(images), self._model.image_size)
@@ -222,11 +233,16 @@ def _decode(contents, size):
     return image
 
 
-def answer(logits) -> dict[str, tf.Tensor]:
-    """Returns what a client gets, from logits [..., C]."""
+def answer(logits, temperature=1.0) -> dict[str, tf.Tensor]:
+    """Returns what a client gets.
+
+    Args:
+        logits: float32 [..., C], which it gets as they are.
+        temperature: See `probabilities`.
+    """
     return {
         "logits": logits,
-        "probabilities": tf.nn.softmax(logits),
+        "probabilities": probabilities(logits, temperature),
         "class_id": tf.argmax(logits, axis=-1, output_type=tf.int32),
     }
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dmg_tf.data.images.transforms import normalize
 from dmg_tf.errors import UserError
+from dmg_tf.evaluation.probabilities import probabilities
 from dmg_tf.export.metadata import checked_rule, describe
 from dmg_tf.export.network import stored_network
 from dmg_tf.export.run import check_request
@@ -110,7 +111,12 @@ def export_file(
         expected = model.logits(pixels, rule.name).numpy()
         metadata["comparison"] = {
             "of": of,
-            **compare(returned, expected, TOLERANCE[precision]),
+            **compare(
+                returned,
+                expected,
+                TOLERANCE[precision],
+                model.calibration_of(rule.name).temperature,
+            ),
         }
         text = json.dumps(metadata, indent=2) + "\n"
         if file_format.embed:
@@ -135,7 +141,9 @@ def image_module(model, network, rule, batch, dtype) -> tf.Module:
 
     def predict(images):
         pixels = normalize(images, model.mean, model.std)
-        predictions = answer(network.logits(pixels, [rule.name])[rule.name])
+        logits = network.logits(pixels, [rule.name])[rule.name]
+        own = model.calibration_of(rule.name)
+        predictions = answer(logits, own.temperature)
         if dtype != tf.uint8:
             del predictions["class_id"]
         return predictions
@@ -156,13 +164,16 @@ def generated_images(size: int) -> np.ndarray:
     return tf.cast(tf.concat(images, axis=0), tf.uint8).numpy()
 
 
-def compare(returned, expected, tolerance: float) -> dict[str, Any]:
+def compare(
+    returned, expected, tolerance: float, temperature: float = 1.0
+) -> dict[str, Any]:
     """Measures how far logits [N, C] are from those expected.
 
     Args:
         returned: What the file returned.
         expected: The Keras model's logits.
         tolerance: Largest difference, as a share of the largest logit.
+        temperature: That of their probabilities.
 
     Raises:
         UserError: If they are further apart.
@@ -176,11 +187,14 @@ def compare(returned, expected, tolerance: float) -> dict[str, Any]:
             f"{tolerance:g} of it; nothing was written: export it in another "
             "--precision or --format"
         )
-    softmax = [tf.nn.softmax(x).numpy() for x in (returned, expected)]
+    shares = [
+        probabilities(tf.constant(x), temperature).numpy()
+        for x in (returned, expected)
+    ]
     return {
         "images": len(expected),
         "largest_logit": largest,
         "logits": logits,
-        "probabilities": float(np.abs(softmax[0] - softmax[1]).max()),
+        "probabilities": float(np.abs(shares[0] - shares[1]).max()),
         "same_class": int(np.sum(returned.argmax(-1) == expected.argmax(-1))),
     }

@@ -47,6 +47,7 @@ class DomainModel(Learning, DomainNetwork):
             what the method says.
         trained: What learns: "all", the "task_network", or the "classifier"
             alone, which is then the task network.
+        calibration: {rule: the fields of its `Calibration`}, or None.
         **kwargs: The method's options by name, and as for `keras.Model`.
 
     Call arguments:

@@ -18,6 +18,7 @@ from dmg_tf.methods.spec import MethodSpec
 from dmg_tf.methods.steps import Outputs
 from dmg_tf.methods.task_network import TaskNetwork
 from dmg_tf.registry import BACKBONES
+from dmg_tf.rules import Calibration, calibrations_of
 from dmg_tf.settings import check, names_of
 
 
@@ -44,6 +45,7 @@ class DomainNetwork(keras.Model):
         seed: int = 0,
         task_network_from: str | None = None,
         trained: str = "all",
+        calibration: Mapping[str, Any] | None = None,
         **kwargs,
     ):
         if options is None:
@@ -72,6 +74,7 @@ class DomainNetwork(keras.Model):
             # What a method does to the task network's layers, it does there.
             last = network.stages[-1].name
             network = dataclasses.replace(network, mask_sites=(last,))
+        self.calibration = calibrations_of(calibration)
         stages = self.stages_of(network)
         names = [stage.name for stage in stages]
         first = names.index(task_network_from or self.begins_at(network))
@@ -277,6 +280,10 @@ class DomainNetwork(keras.Model):
         )
         return super().export(filepath, format=format, **kwargs)
 
+    def calibration_of(self, rule: str) -> Calibration:
+        """Returns how probable a rule's classes are; as it is where unknown."""
+        return self.calibration.get(rule, Calibration())
+
     def named_layers(self):
         """Returns the network's layers that carry torchvision's names."""
         return layers_of(
@@ -330,6 +337,9 @@ class DomainNetwork(keras.Model):
             "seed": self.seed,
             "task_network_from": self.task_network_from,
             "trained": self.trained,
+            "calibration": {
+                rule: own.to_json() for rule, own in self.calibration.items()
+            },
         }
         for name in names_of(self.spec.options):
             value = getattr(self.options, name)

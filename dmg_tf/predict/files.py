@@ -29,6 +29,7 @@ def predict_files(
     prediction_rule: str | None = None,
     batch_size: int = BATCH_SIZE,
     top_k: int = 1,
+    abstain_error: float | None = None,
     trust: bool = False,
 ) -> str:
     """Predicts images and writes a row for each.
@@ -43,6 +44,8 @@ def predict_files(
         prediction_rule: See `load_predictor`.
         batch_size: Images a step.
         top_k: Number of classes in a row.
+        abstain_error: How many decisions may be wrong, one of `ABSTAIN_RATES`;
+            None for the usual.
         trust: See `load_predictor`.
 
     Returns:
@@ -67,16 +70,28 @@ def predict_files(
                 f"--top-k {top_k} is more than the model's "
                 f"{len(facts.class_names)} classes"
             )
-        tally = Tally(facts)
-        table.write([column_names(facts, top_k)])
+        below = _abstains_below(facts, abstain_error)
+        tally = Tally(facts, below)
+        table.write([column_names(facts, top_k, below)])
         bar = None
         if not in_sight:
             bar = stack.enter_context(Bar("predicting", len(paths), "images"))
         # Their rows say it, with the file's name.
         stack.enter_context(quiet_libraries(streams=(2,)))
         for batch in predict_stream(predictor, paths, batch_size, top_k):
-            table.write(table_rows(facts, *batch, top_k))
+            table.write(table_rows(facts, *batch, top_k, below))
             tally.add(*batch[1:])
             if bar:
                 bar.advance(len(batch[0]))
     return f"{csv_file}: {tally}" if csv_file else str(tally)
+
+
+def _abstains_below(facts, rate) -> float | None:
+    below = facts.abstains_below(rate)
+    if rate is not None and below is None:
+        raise UserError(
+            f"--abstain-error {rate:g}: the model does not say when to abstain "
+            f"by {facts.prediction_rule.name}; it was trained by an earlier "
+            "version or on too few validation images"
+        )
+    return below

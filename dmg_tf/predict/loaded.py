@@ -27,13 +27,17 @@ class Predictions:
     Attributes:
         classes: The likeliest class of each image, N names.
         probabilities: float32 [N, C], in the order of the model's
-            `class_names`; a row sums to 1.
+            `class_names`; a row sums to 1. Of a model with a temperature they
+            are calibrated.
         paths: The files, N; empty where arrays were given.
+        abstain: bool [N], where the model is too unsure to decide; None of a
+            model that does not say.
     """
 
     classes: tuple[str, ...]
     probabilities: np.ndarray
     paths: tuple[str, ...]
+    abstain: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -56,7 +60,7 @@ class LoadedModel:
         size = predictor.facts.image_size
         self._spec = tf.TensorSpec([None, size, size, 3], tf.float32)
         self._probabilities = self._compiled(
-            lambda images: tf.nn.softmax(predictor.logits(images)[0])
+            lambda images: predictor.probabilities(images)[2]
         )
         self._embed = predictor.embed and self._compiled(predictor.embed)
 
@@ -71,13 +75,19 @@ class LoadedModel:
         return self.facts.class_names
 
     def predict(
-        self, images: Images, batch_size: int = BATCH_SIZE
+        self,
+        images: Images,
+        batch_size: int = BATCH_SIZE,
+        abstain_error: float | None = None,
     ) -> Predictions:
         """Predicts images.
 
         Args:
             images: Paths or arrays, see the class.
             batch_size: Images a step.
+            abstain_error: The share of wrong decisions that abstaining is to
+                leave, on the sources: one of `dmg_tf.rules.ABSTAIN_RATES`;
+                None for the usual.
 
         Returns:
             The `Predictions`.
@@ -88,7 +98,9 @@ class LoadedModel:
         paths, found = self._map(self._probabilities, images, batch_size)
         found = found.reshape(-1, len(self.class_names))
         classes = tuple(self.class_names[i] for i in found.argmax(axis=1))
-        return Predictions(classes, found, paths)
+        below = self.facts.abstains_below(abstain_error)
+        abstain = None if below is None else found.max(axis=1) < below
+        return Predictions(classes, found, paths, abstain)
 
     def embed(self, images: Images, batch_size: int = BATCH_SIZE) -> np.ndarray:
         """Computes features: what the last layer reads.

@@ -14,7 +14,12 @@ from dmg_tf.export.metadata import FORMAT_VERSION, signature_of
 from dmg_tf.export.saved_model import METADATA_FILE
 from dmg_tf.folders.checksums import check_all, read_json
 from dmg_tf.predict.untrusted import check_untrusted
-from dmg_tf.rules import PredictionRule, rules_of, rules_of_signatures
+from dmg_tf.rules import (
+    PredictionRule,
+    calibrations_of,
+    rules_of,
+    rules_of_signatures,
+)
 from dmg_tf.runs.facts import ModelFacts, accuracies, compared_rules
 
 _SAVED_MODEL, _KERAS_MODEL = "saved_model.pb", "model.keras"
@@ -37,6 +42,28 @@ class Predictor:
     facts: ModelFacts
     logits: Callable
     embed: Callable | None = None
+
+    def probabilities(self, images):
+        """Returns what `logits` does and, of both, the probabilities.
+
+        Args:
+            images: As for `logits`.
+
+        Returns:
+            (logits, domain logits or None, probabilities float32 [B, C],
+            those of the domain rules [B, D, C] or None).
+        """
+        # TensorFlow is loaded by now.
+        from dmg_tf.evaluation.probabilities import probabilities
+
+        facts = self.facts
+        logits, per_domain = self.logits(images)
+        own = facts.calibration_of(facts.prediction_rule).temperature
+        each = [facts.calibration_of(r).temperature for r in facts.domain_rules]
+        found = None
+        if per_domain is not None:
+            found = probabilities(per_domain, each)
+        return logits, per_domain, probabilities(logits, own), found
 
 
 def add_trust(parser) -> None:
@@ -149,6 +176,7 @@ def _from_run(folder, rule) -> Predictor:
         prediction_rule=rule,
         domain_rules=compared_rules(known, domains),
         image_size=model.image_size,
+        calibration=dict(model.calibration),
         **accuracies(results, rule),
     )
     each = [domain_rule.name for domain_rule in facts.domain_rules]
@@ -203,6 +231,7 @@ def _from_saved_model(folder, rule) -> Predictor:
         prediction_rule=rule,
         domain_rules=each,
         image_size=metadata["image_size"],
+        calibration=calibrations_of(metadata.get("calibration")),
         **accuracies(metadata["training"], rule),
     )
 

@@ -69,7 +69,7 @@ def predict_stream(
         autograph=False,
     )
     def step(images):
-        return _answers(*predictor.logits(images), top_k)
+        return _answers(*predictor.probabilities(images), top_k)
 
     for names, images, reasons in read_images(paths, size, batch_size):
         answers = None
@@ -166,23 +166,20 @@ def image_batches(
     )
 
 
-def _answers(logits, domain_logits, top_k):
+def _answers(logits, domain_logits, shares, domain_shares, top_k):
     # The order of the logits, as in evaluation: probabilities can be equal
     # where logits are not.
     _, class_ids = tf.math.top_k(logits, top_k)
     answers = {
         "class_ids": class_ids,
-        "probabilities": tf.gather(
-            tf.nn.softmax(logits), class_ids, axis=1, batch_dims=1
-        ),
+        "probabilities": tf.gather(shares, class_ids, axis=1, batch_dims=1),
     }
     if domain_logits is not None:
-        probabilities = tf.nn.softmax(domain_logits)
         ids = tf.argmax(domain_logits, axis=-1, output_type=tf.int32)
         answers["domain_class_ids"] = ids
-        answers["domain_probabilities"] = tf.reduce_max(probabilities, axis=-1)
+        answers["domain_probabilities"] = tf.reduce_max(domain_shares, axis=-1)
         answers["votes"] = votes(ids, class_ids[:, 0])
-        answers["agreement"] = agreement(probabilities)
+        answers["agreement"] = agreement(domain_shares)
     return answers
 
 

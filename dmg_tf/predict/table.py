@@ -31,8 +31,16 @@ def check_csv(path: str) -> None:
         )
 
 
-def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
-    """Returns the names of the columns, in order."""
+def column_names(
+    facts: ModelFacts, top_k: int = 1, below: float | None = None
+) -> list[str]:
+    """Returns the names of the columns, in order.
+
+    Args:
+        facts: What the model is.
+        top_k: Number of classes in a row.
+        below: The probability below which it should not decide, or None.
+    """
     names = ["path", "class", "probability"]
     for rank in range(2, top_k + 1):
         names += [f"class_{rank}", f"probability_{rank}"]
@@ -40,10 +48,19 @@ def column_names(facts: ModelFacts, top_k: int = 1) -> list[str]:
         names += [f"{rule.name}/class", f"{rule.name}/probability"]
     if facts.domain_rules:
         names += ["votes", "agreement"]
+    if below is not None:
+        names.append("abstain")
     return [*names, "error"]
 
 
-def table_rows(facts: ModelFacts, paths, reasons, answers, top_k: int = 1):
+def table_rows(
+    facts: ModelFacts,
+    paths,
+    reasons,
+    answers,
+    top_k: int = 1,
+    below: float | None = None,
+):
     """Yields a row an image, as `column_names` has them.
 
     Args:
@@ -52,8 +69,9 @@ def table_rows(facts: ModelFacts, paths, reasons, answers, top_k: int = 1):
         reasons: Why each can't be read, or "".
         answers: Its `Answers`; None if none could be read.
         top_k: Number of classes in a row.
+        below: As for `column_names`.
     """
-    empty = [""] * (len(column_names(facts, top_k)) - 2)
+    empty = [""] * (len(column_names(facts, top_k, below)) - 2)
     for i, (path, reason) in enumerate(zip(paths, reasons, strict=True)):
         if reason:
             yield [path, *empty, reason]
@@ -67,6 +85,8 @@ def table_rows(facts: ModelFacts, paths, reasons, answers, top_k: int = 1):
             row += [facts.class_names[class_id], f"{value:.6f}"]
         if facts.domain_rules:
             row += [f"{answers.votes[i]:.6f}", f"{answers.agreement[i]:.6f}"]
+        if below is not None:
+            row.append("yes" if answers.probabilities[i][0] < below else "no")
         yield [*row, ""]
 
 
@@ -75,11 +95,12 @@ class Tally:
 
     Args:
         facts: What the model is.
+        below: As for `column_names`.
     """
 
-    def __init__(self, facts: ModelFacts):
-        self._facts = facts
-        self.predicted = self.unreadable = self.disputed = 0
+    def __init__(self, facts: ModelFacts, below: float | None = None):
+        self._facts, self._below = facts, below
+        self.predicted = self.unreadable = self.disputed = self.unsure = 0
 
     def add(self, reasons, answers) -> None:
         """Counts a batch, given as for `table_rows`."""
@@ -88,6 +109,9 @@ class Tally:
         self.unreadable += int((~read).sum())
         if answers is not None and self._facts.domain_rules:
             self.disputed += int((read & (answers.votes < 1)).sum())
+        if answers is not None and self._below is not None:
+            unsure = answers.probabilities[:, 0] < self._below
+            self.unsure += int((read & unsure).sum())
 
     def __str__(self):
         rule, part = self._facts.prediction_rule.name, self._facts.part
@@ -97,6 +121,8 @@ class Tally:
                 f"; the {part}s disagree on the class "
                 f"of {self.disputed} ({self.disputed / self.predicted:.1%})"
             )
+        if self.predicted and self._below is not None:
+            text += f"; of {self.unsure} it is too unsure to decide (abstain)"
         if self.unreadable:
             text += (
                 f"; {counted(self.unreadable, 'file')} could not be read, see "

@@ -7,21 +7,25 @@ from typing import Any
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
+from dmg_tf.data import image_root
 from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
-from dmg_tf.folders.checksums import read_json
-from dmg_tf.html.markup import Markup, tag
+from dmg_tf.folders.checksums import NEXT, read_json
+from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import code, facts, page, panel, quiet
-from dmg_tf.report import sections
+from dmg_tf.report import numbers, sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
 from dmg_tf.report.method import method_text, metric_titles
+from dmg_tf.report.next_steps import next_steps
 from dmg_tf.report.samples import choose
-from dmg_tf.report.text import estimate_text, headline, selection_text
+from dmg_tf.report.text import estimate_text, selection_text
+from dmg_tf.report.verdict import cautions, headline, measured_target
 from dmg_tf.rules import default_rule, scored_rules
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
-from dmg_tf.runs.left_out import has_target, left_out_beside
+from dmg_tf.runs.left_out import left_out_beside
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OVERALL,
@@ -48,6 +52,12 @@ class RunFiles:
     history: list[dict]
     environment: dict[str, Any]
     target: ScoredSplit | None
+
+    @property
+    def own_folder(self) -> pathlib.Path:
+        """The run's, where the files of one that goes on will be moved."""
+        moved = self.run_dir.name == NEXT
+        return self.run_dir.parent if moved else self.run_dir
 
     @classmethod
     def read(cls, run_dir: str | pathlib.Path) -> "RunFiles":
@@ -128,21 +138,27 @@ def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
 def run_report(run: RunFiles, data: str | None = None) -> str:
     """Returns the report of a run as HTML; the same for the same files."""
     results, config = run.results, run.results["config"]
-    selected = results["selection"]
+    selected, warnings = results["selection"], cautions(results)
+    by_class = numbers.by_class(results)
+    sureness = numbers.sureness(results)
     sources = ", ".join(results["source_domains"])
+    target = measured_target(results)
     title = f"{config['method']} on {config['backbone']}"
     estimate = None
-    if has_target(results):
-        title += f", target {config['target']}"
+    if target is not None:
+        title += f", target {target}"
     else:
-        estimate = estimate_text(left_out_beside(run.run_dir, results))
+        estimate = estimate_text(left_out_beside(run.own_folder, results))
     return page(
         title,
         tag(
             "header",
             tag("h1", title),
-            tag("p", headline(results)),
+            tag("p", f"{headline(results)}.", class_="verdict"),
             estimate and tag("p", estimate),
+            tag("ul", [tag("li", c) for c in warnings], class_="warning")
+            if warnings
+            else None,
             quiet(
                 f"{method_text(config)}. Trained on {sources} of "
                 f"{config['data'] or 'the built-in data'}; "
@@ -155,9 +171,11 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
             sections.key_figures(results),
             panel(
                 "Accuracy in and out of domain",
-                sections.accuracy(results),
+                numbers.accuracy(results),
                 wide=True,
             ),
+            panel("By class", by_class, wide=True) if by_class else None,
+            panel("How sure it is", sureness, wide=True) if sureness else None,
             _remarks(results),
             panel(
                 "Training",
@@ -181,6 +199,7 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 panel("Environment", _environment_section(run)),
                 class_="column",
             ),
+            panel("Next", _next(run.own_folder), wide=True),
         ),
         tag(
             "footer",
@@ -191,6 +210,18 @@ def run_report(run: RunFiles, data: str | None = None) -> str:
                 " makes it again. The 95\u00a0% interval is of drawing such "
                 "images (Wilson); other seeds differ by more.",
             ),
+        ),
+    )
+
+
+def _next(run_dir) -> Markup:
+    """Returns what can be done with the run, to copy."""
+    steps = next_steps(run_dir)
+    return join(
+        facts({what: code(step) for what, step in steps.items()}),
+        quiet(
+            "From the folder that this report was made in; IMAGES are files "
+            "and folders of your own."
         ),
     )
 
@@ -229,8 +260,8 @@ def _difference(results, rule, counts) -> str | None:
     if abs(now - before) < 1e-9:
         return None
     return (
-        f"Scored again: {sections.percent(now)}\u00a0% are right here, in the "
-        f"table above {sections.percent(before)}\u00a0%."
+        f"Scored again: {percent(now)}\u00a0% are right here, in the table "
+        f"above {percent(before)}\u00a0%."
     )
 
 
@@ -242,8 +273,8 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         data: Where its images are now; None for where they were.
     """
     results = run.results
-    target, names = results["config"]["target"], results["class_names"]
-    if not has_target(results):
+    target, names = measured_target(results), results["class_names"]
+    if target is None:
         return []
     if run.target is None or not len(run.target.paths):
         return [_no_predictions(target)]
@@ -255,7 +286,7 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         if each.domain is not None and each.name in predictions.predicted
     ]
     groups = choose(predictions, rule, domain_rules, results["config"]["seed"])
-    root = results["config"]["data"]
+    root, data = image_root(results["config"]["data"]), image_root(data)
 
     def path_now(path):
         if data and root and path.startswith(os.path.join(root, "")):

@@ -1,41 +1,57 @@
 """The parts of a report that are made of a run's numbers alone."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dmg_tf.evaluation.metrics.intervals import digits_of, percent
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import facts, quiet, tiles
 from dmg_tf.html.tables import heat_table, table, twentieths_around
-from dmg_tf.rules import default_rule, scored_rules
-from dmg_tf.runs.left_out import has_target
+from dmg_tf.report.text import selected_at
+from dmg_tf.report.verdict import (
+    between,
+    headline_rule,
+    interval,
+    measured_target,
+)
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """Returns a fraction as the tables write it."""
-    return f"{100 * share:.{digits}f}"
 
 
 def key_figures(results: dict[str, Any]) -> Markup:
     """Returns what one wants to know first."""
-    rule = default_rule(results)
-    inside = results["in_domain"][rule.name][OVERALL]
+    rule, target = headline_rule(results), measured_target(results)
     counts = results["counts"]
     split = results["in_domain_split"]
-    selection, timing = results["selection"], results["timing"]
+    timing = results["timing"]
     overlap = results.get("mask_iou", {})
     rate = timing["train_images_per_second"]
-    target, lost = _unseen(results, rule, inside)
+    inside = results["in_domain"][rule.name][OVERALL]
+    known = interval(results, "in_domain", rule.name)
+    tile = lost = None
+    if rule.name in results[OUT_OF_DOMAIN]:
+        outside = results[OUT_OF_DOMAIN][rule.name][OVERALL]
+        there = interval(results, OUT_OF_DOMAIN, rule.name)
+        tile = (
+            f"Target {target}",
+            f"{percent(outside, there)}\u00a0%",
+            f"{rule.title} on {counts[OUT_OF_DOMAIN][target]:,} unseen images; "
+            f"95\u00a0% interval {between(there)}",
+        )
+        lost = (
+            "Lost outside",
+            f"{100 * (inside - outside):.{digits_of(*known)}f} points",
+            "percentage points: sources minus target",
+        )
     return tiles(
-        target,
+        tile,
         (
             "Source domains",
-            f"{percent(inside, 1)}\u00a0%",
+            f"{percent(inside, known)}\u00a0%",
             f"{rule.title}, mean of {len(results['source_domains'])} "
-            f"domains, {sum(counts[split].values()):,} {split} images",
+            f"domains, {sum(counts[split].values()):,} {split} images; "
+            f"95\u00a0% interval {between(known)}",
         ),
         lost,
         (
@@ -45,35 +61,12 @@ def key_figures(results: dict[str, Any]) -> Markup:
         )
         if overlap
         else None,
-        (
-            *_kept(results),
-            f"{percent(selection['value'], 1)}\u00a0% of source validation",
-        ),
+        (*_kept(results), f"{selected_at(results)} of source validation"),
         (
             "Training",
             duration(timing["train_seconds"]),
             f"{rate:,.0f} images a second" if rate else None,
         ),
-    )
-
-
-def _unseen(results, rule, inside):
-    """Returns the tiles of the target, and of what is lost there."""
-    if not has_target(results):
-        return ("Unseen domain", "-", "none was held out"), None
-    target = results["config"]["target"]
-    outside = results["out_of_domain"][rule.name][OVERALL]
-    images = results["counts"][OUT_OF_DOMAIN][target]
-    low, high = wilson(outside, images)
-    return (
-        f"Target {target}",
-        f"{percent(outside, 1)}\u00a0%",
-        f"{rule.title} on {images:,} unseen images; 95\u00a0% "
-        f"interval {percent(low, 1)} to {percent(high, 1)}",
-    ), (
-        "Lost outside",
-        f"{100 * (inside - outside):.1f}",
-        "percentage points, sources minus target",
     )
 
 
@@ -88,19 +81,6 @@ def _kept(results: dict[str, Any]) -> tuple[str, str]:
     return title, f"{periods[0]} to {periods[-1]}" if periods else "the last"
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share of so many images (Wilson)."""
-    z = statistics.NormalDist().inv_cdf(0.975)
-    middle = share + z * z / (2 * count)
-    spread = z * math.sqrt(
-        share * (1 - share) / count + z * z / (4 * count * count)
-    )
-    scale = 1 + z * z / count
-    return max(0.0, (middle - spread) / scale), min(
-        1.0, (middle + spread) / scale
-    )
-
-
 def duration(seconds: float) -> str:
     """Returns seconds as a person says them."""
     if seconds < 60:
@@ -109,52 +89,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{seconds:02d}\u00a0min"
     return f"{minutes // 60}:{minutes % 60:02d}\u00a0h"
-
-
-def accuracy(results: dict[str, Any]) -> Markup:
-    """Returns the table that `train.py` prints."""
-    sources = list(results["counts"]["train"])
-    split, counts = results["in_domain_split"], results["counts"]
-    rows = []
-    for rule in scored_rules(results):
-        row = results["in_domain"][rule.name]
-        outside = results["out_of_domain"].get(rule.name)
-        rows.append(
-            [
-                rule.title,
-                *(percent(row[domain]) for domain in sources),
-                percent(row[OVERALL]),
-                *(
-                    percent(outside[OVERALL]) if outside else "-"
-                    for _ in counts[OUT_OF_DOMAIN]
-                ),
-            ]
-        )
-
-    def head(name, below):
-        return join(name, tag("span", below, class_="second"))
-
-    shown = table(
-        [
-            "prediction",
-            *(head(d, f"{counts[split][d]:,} images") for d in sources),
-            head("in-domain", "mean"),
-            *(
-                head(f"target {target}", f"{images:,} images")
-                for target, images in counts[OUT_OF_DOMAIN].items()
-            ),
-        ],
-        rows,
-        strong={("row", 0), len(sources) + 1, len(sources) + 2},
-    )
-    return join(
-        shown,
-        quiet(
-            f"Percent. In-domain: {split} images of the sources. "
-            f"{rows[0][0]} is the default; it and the epoch were chosen "
-            "without a look at the target."
-        ),
-    )
 
 
 def curves(

@@ -1,48 +1,44 @@
 """What a run came to, for a terminal."""
 
-import io
+import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-
 from dmg_tf.console.parser import command
+from dmg_tf.console.printable import say
+from dmg_tf.console.tables import Room
+from dmg_tf.evaluation.metrics.intervals import percent, wilson
+from dmg_tf.report.next_steps import next_steps
+from dmg_tf.report.verdict import (
+    cautions,
+    headline,
+    headline_rule,
+    interval,
+    measured_target,
+    sureness,
+)
 from dmg_tf.rules import scored_rules, title_of
-from dmg_tf.runs.left_out import LeftOut, has_target
+from dmg_tf.runs.left_out import LeftOut, has_target, left_out_beside
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 
 
-def headline(results: dict[str, Any]) -> str:
-    """Says in one line how good a model is: on new ground, on known, by luck.
+def show_results(
+    results: Mapping[str, Any], run_dir: pathlib.Path, note: str = ""
+) -> None:
+    """Prints what a run came to, and what can be done with it.
 
     Args:
         results: What `results.json` holds.
-
-    Returns:
-        E.g. "sketch (never seen): 23.4 % right of 280 images; sources: 25.0 %;
-        chance: 14.3 %", by the first rule that says something of the target.
+        run_dir: Its folder.
+        note: A line between the two.
     """
-    rules = scored_rules(results)
-    outside = results["out_of_domain"]
-    rule = next((r for r in rules if r.name in outside), rules[0])
-    parts = []
-    if rule.name in outside:
-        target = results["config"]["target"]
-        images = results["counts"][OUT_OF_DOMAIN][target]
-        parts.append(
-            f"{target} (never seen): "
-            f"{_percent(outside[rule.name][OVERALL], 1)} % right of "
-            f"{images:,} images"
-        )
+    room = Room.here()
+    room.say(results_text(results, room))
     if not has_target(results):
-        parts.append("no unseen domain was measured")
-    inside = results["in_domain"][rule.name][OVERALL]
-    parts += [
-        f"sources: {_percent(inside, 1)} %",
-        f"chance: {_percent(1 / len(results['class_names']), 1)} %",
-    ]
-    return "; ".join(parts)
+        beside = left_out_beside(run_dir, results)
+        room.say("\n" + room.text(estimate_text(beside)))
+    # Not broken into lines: they are to be copied.
+    say("\n" + f"{note}\n" * bool(note) + steps_text(run_dir))
 
 
 def estimate_text(estimate: LeftOut | None) -> str:
@@ -57,77 +53,104 @@ def estimate_text(estimate: LeftOut | None) -> str:
             f"domain in turn ({command('sweep')}) to see."
         )
     each = ", ".join(
-        f"{domain} {_percent(share, 1)}"
+        f"{domain} {100 * share:.1f}"
         for domain, share in estimate.accuracies.items()
     )
     return (
-        f"On a new domain expect about {_percent(estimate.mean, 1)} %: the "
-        f"mean of {estimate.runs} runs beside this one that held out a domain "
-        f"each ({each})."
+        f"On a new domain expect about {100 * estimate.mean:.1f} %: the mean "
+        f"of {estimate.runs} runs beside this one that held out a domain each "
+        f"({each})."
     )
 
 
-def results_text(results: dict[str, Any], width: int = 400) -> str:
-    """Renders in-domain and out-of-domain accuracy, and the masks' overlap.
+def steps_text(run_dir: pathlib.Path) -> str:
+    """Returns what can be done with a run, a line each."""
+    return "\n".join(
+        f"{what + ':':<13} {step}" for what, step in next_steps(run_dir).items()
+    )
+
+
+def results_text(results: Mapping[str, Any], room: Room | None = None) -> str:
+    """Renders the verdict, accuracies by rule and domain, the masks' overlap.
 
     Args:
         results: What `results.json` holds.
-        width: Columns it may take at the most. Wide enough by default that
-            no name is cut short.
+        room: What it is written on; None for 80 columns without bold.
 
     Returns:
         Text of several lines; accuracies in percent.
     """
-    config = results["config"]
-    sources = [d for d in results["counts"]["train"]]
-    target = config["target"]
-    counts = results["counts"]
-    split = results["in_domain_split"]
-    in_domain_counts = counts[split]
-
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    table.add_column("prediction", no_wrap=True)
-    for domain in sources:
-        table.add_column(
-            f"{domain}\n{in_domain_counts[domain]}", justify="right"
-        )
-    table.add_column("in-domain\nmean", justify="right", style="bold")
-    if has_target(results):
-        table.add_column(
-            f"target {target}\n{counts[OUT_OF_DOMAIN][target]}",
-            justify="right",
-            style="bold",
-        )
-    for rule in scored_rules(results):
-        row = results["in_domain"][rule.name]
-        outside = results["out_of_domain"].get(rule.name)
-        cells = [
-            *(_percent(row[domain]) for domain in sources),
-            _percent(row[OVERALL]),
-        ]
-        if has_target(results):
-            cells.append(_percent(outside[OVERALL]) if outside else "-")
-        table.add_row(rule.title, *cells)
+    room = room or Room()
+    config, target = results["config"], measured_target(results)
     lines = [
-        headline(results),
+        room.text(headline(results), "bold"),
+        *(room.text(f"caution: {c}", "yellow") for c in cautions(results)),
         "",
-        f"Accuracy (%), {config['method']} on {config['backbone']}"
-        + f", target {target}" * has_target(results),
-        _render(table, width),
-        f"In-domain: {split} images of the sources; the second line counts "
-        "images.",
-        selection_text(results),
+        room.text(
+            f"Accuracy (%), {config['method']} on {config['backbone']}"
+            + (f", target {target}" if target else "")
+        ),
+        _accuracies(results, room),
+        room.text(
+            f"In-domain: {results['in_domain_split']} images of the sources. "
+            "Intervals are of drawing such images; other seeds differ by more."
+        ),
+        room.text(selection_text(results)),
+        *map(room.text, sureness(results)),
     ]
     if results.get("mask_iou"):
-        lines += ["", mask_text(results, width)]
+        lines += ["", mask_text(results, room)]
     return "\n".join(lines)
 
 
-def selection_text(results: dict[str, Any]) -> str:
+def _accuracies(results, room) -> str:
+    sources = list(results["counts"]["train"])
+    target = measured_target(results)
+    counts = results["counts"][results["in_domain_split"]]
+    # (name, part of the results, domain in it, images)
+    columns = [(d, "in_domain", d, counts[d]) for d in sources]
+    total = sum(counts.values())
+    columns.append(("in-domain mean", "in_domain", OVERALL, total))
+    if target is not None:
+        images = results["counts"][OUT_OF_DOMAIN][target]
+        columns.append((f"target {target}", OUT_OF_DOMAIN, OVERALL, images))
+
+    def cells(rule, write):
+        return [
+            write(results[part][rule.name][domain], known)
+            if (known := _known(results, part, rule.name, domain))
+            else "-"
+            for _, part, domain, _ in columns
+        ]
+
+    rows = [["images", *(f"{count:,}" for *_, count in columns)]]
+    first = headline_rule(results)
+    for rule in scored_rules(results):
+        rows.append([rule.title, *cells(rule, percent)])
+        if rule == first:
+            rows.append(["95 % interval", *cells(rule, _range)])
+    names = [name for name, *_ in columns]
+    strong = {len(names) - 1, len(names)} if target else {len(names)}
+    return room.table(["prediction", *names], rows, strong=strong, sections={1})
+
+
+def _known(results, part, rule, domain):
+    """Returns the interval of an accuracy; None where it was not measured."""
+    if domain not in results[part].get(rule, ()):
+        return None
+    return interval(results, part, rule, domain)
+
+
+def _range(share, known) -> str:
+    del share
+    return "-".join(percent(end, known) for end in known)
+
+
+def selection_text(results: Mapping[str, Any]) -> str:
     """Returns a sentence on which weights were kept, and how well they do."""
     selection = results["selection"]
     reached = (
-        f"source validation: {_percent(selection['value'])} % "
+        f"source validation: {selected_at(results)} "
         f"({title_of(results, selection['rule'])})."
     )
     average = results.get("average")
@@ -148,31 +171,27 @@ def selection_text(results: dict[str, Any]) -> str:
     )
 
 
-def mask_text(results: dict[str, Any], width: int = 400) -> str:
+def selected_at(results: Mapping[str, Any]) -> str:
+    """Returns what the kept weights reach on source validation, in percent."""
+    share = results["selection"]["value"]
+    images = sum(results["counts"]["validation"].values())
+    return f"{percent(share, wilson(share, images))} %"
+
+
+def mask_text(results: Mapping[str, Any], room: Room | None = None) -> str:
     """Renders overlap and density of the binary masks, a column a site."""
+    room = room or Room()
     iou, density = results["mask_iou"], results["mask_density"]
     first = next(iter(iou))
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    table.add_column("masked input of", no_wrap=True)
-    for site in iou:
-        table.add_column(site, justify="right")
+    rows = []
     for pair in iou[first]:
         name = "mean" if pair == "mean" else pair.replace("|", " & ")
         values = (f"{pairs[pair]:.3f}" for pairs in iou.values())
-        table.add_row(f"IoU, {name}", *values, end_section=pair == "mean")
+        rows.append([f"IoU, {name}", *values])
+    sections = {len(rows)}
     for domain in density[first]:
         values = (f"{shares[domain]:.3f}" for shares in density.values())
-        table.add_row(f"active in {domain}", *values)
+        rows.append([f"active in {domain}", *values])
     title = "Binary masks: overlap of pairs (IoU) and share of active units"
-    return f"{title}\n{_render(table, width)}"
-
-
-def _percent(share: float, digits: int = 2) -> str:
-    return f"{100 * share:.{digits}f}"
-
-
-def _render(table, width: int) -> str:
-    text = io.StringIO()
-    rich.console.Console(file=text, width=width).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join(line for line in lines if line)
+    shown = room.table(["masked input of", *iou], rows, sections=sections)
+    return f"{room.text(title)}\n{shown}"

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dmg_tf.console.bar import print_error
+from dmg_tf.data import image_root
 from dmg_tf.data.examples import DomainData
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.folders.checksums import Checksums, checked_bytes, read_json
@@ -235,9 +236,10 @@ def below(path: str, root: str | None) -> str:
         path: The file.
         root: The data's folder; None leaves the path.
     """
+    root = image_root(root)
     if root is None:
         return path
-    name = os.path.relpath(path, root)
+    name = os.path.relpath(path, root or os.curdir)
     if name.startswith(os.pardir):
         name = os.path.abspath(path)
     return pathlib.PurePath(name).as_posix()

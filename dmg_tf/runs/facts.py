@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from dmg_tf.rules import PredictionRule
+from dmg_tf.rules import Calibration, PredictionRule
 from dmg_tf.runs.predictions import OVERALL
 
 
@@ -23,6 +23,8 @@ class ModelFacts:
         image_size: Side of the images it takes, pixels.
         in_domain: Mean accuracy on the sources by the rule, or None.
         out_of_domain: {target domain: accuracy by the rule}, or empty.
+        calibration: {rule: how far its probabilities can be taken at their
+            word}; a rule that is not in it says them as they come.
     """
 
     method: str
@@ -34,6 +36,25 @@ class ModelFacts:
     image_size: int
     in_domain: float | None = None
     out_of_domain: dict[str, float] = dataclasses.field(default_factory=dict)
+    calibration: dict[str, Calibration] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def calibration_of(self, rule: PredictionRule) -> Calibration:
+        """Returns that of a rule."""
+        return self.calibration.get(rule.name, Calibration())
+
+    def abstains_below(self, rate: float | None = None) -> float | None:
+        """Returns the probability below which the model should not decide.
+
+        Args:
+            rate: How many decisions may be wrong, one of `ABSTAIN_RATES`; None
+                for the usual.
+
+        Returns:
+            None where the model does not say.
+        """
+        return self.calibration_of(self.prediction_rule).threshold(rate)
 
     @property
     def part(self) -> str | None:

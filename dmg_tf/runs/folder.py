@@ -33,6 +33,7 @@ ENVIRONMENT = "environment.json"
 HISTORY = "history.csv"
 MODEL = "model.keras"
 RESULTS = "results.json"
+METRICS = "metrics.csv"
 REPORT_NAME = "report.html"
 CHECKPOINT = "checkpoint"
 # All that a run writes; logs/ belongs to no state of it.
@@ -44,6 +45,7 @@ RUN_FILES = (
     HISTORY,
     MODEL,
     predictions.FILE_NAME,
+    METRICS,
     RESULTS,
     REPORT_NAME,
 )
@@ -147,6 +149,8 @@ _KINDS = {
     "source_domains": [str],
     "in_domain": {str: {str: _fraction}},
     "out_of_domain": {str: {str: _fraction}},
+    "metrics": {str: {str: {str: {str: object}}}},
+    "calibration": {str: {str: object}},
     "counts": {str: {str: int}},
     "mask_iou": {str: {str: _fraction}},
     "mask_density": {str: {str: _fraction}},

@@ -35,8 +35,9 @@ class Predictions:
         labels: int32 [N], the true classes.
         domain_ids: int32 [N], index into the source domains; -1 for images of
             the target domain.
-        probabilities: {rule: float32 [N]}, what that class gets of one.
+        probabilities: {rule: float [N]}, what that class gets of one.
         losses: {rule: float32 [N]}, the cross entropy, where asked for.
+        further: {name: {rule: array [N, ...]}}, what else was asked for.
     """
 
     predicted: dict[str, np.ndarray]
@@ -46,6 +47,28 @@ class Predictions:
         default_factory=dict
     )
     losses: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    further: dict[str, dict[str, np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def select(self, where: np.ndarray) -> "Predictions":
+        """Returns what was said of some images.
+
+        Args:
+            where: bool [N], or positions.
+        """
+
+        def some(by_rule):
+            return {rule: values[where] for rule, values in by_rule.items()}
+
+        return Predictions(
+            some(self.predicted),
+            self.labels[where],
+            self.domain_ids[where],
+            some(self.probabilities),
+            some(self.losses),
+            {name: some(by_rule) for name, by_rule in self.further.items()},
+        )
 
     def accuracy(self, domains: Sequence[str]) -> dict[str, dict[str, float]]:
         """Returns accuracies as fractions.

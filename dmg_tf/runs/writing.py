@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dmg_tf.config import RunConfig
@@ -18,8 +20,9 @@ from dmg_tf.files import (
     remove_leftovers,
     writing,
 )
-from dmg_tf.folders.checksums import FILE_NAME, NEXT, Checksums
+from dmg_tf.folders.checksums import FILE_NAME, NEXT, Checksums, checked_path
 from dmg_tf.folders.lock import LOCK_NAME, Lock, alone_beside, alone_in
+from dmg_tf.rules import Calibration
 from dmg_tf.runs import data_record
 from dmg_tf.runs.data_record import DataRecord, check_names
 from dmg_tf.runs.folder import (
@@ -246,6 +249,35 @@ def writing_into(run_dir: str | pathlib.Path) -> Iterator[Checksums]:
         yield checksums
         if checksums.names:
             checksums.update()
+
+
+def keep_calibration(
+    checksums: Checksums, calibration: Mapping[str, Calibration]
+) -> None:
+    """Writes a model's calibration into its file; weights stay as they are.
+
+    Args:
+        checksums: Of the run folder.
+        calibration: {rule: its `Calibration`}.
+
+    Raises:
+        UserError: If the file is damaged or can't be written.
+    """
+    path = checked_path(checksums.folder, MODEL)
+    with (
+        checksums.replacing(MODEL) as temporary,
+        zipfile.ZipFile(path) as before,
+        zipfile.ZipFile(temporary, "w") as after,
+    ):
+        for entry in before.infolist():
+            contents = before.read(entry)
+            if entry.filename == "config.json":
+                model = json.loads(contents)
+                model["config"]["calibration"] = {
+                    rule: own.to_json() for rule, own in calibration.items()
+                }
+                contents = json.dumps(model).encode("utf-8")
+            after.writestr(entry, contents)
 
 
 def clean(run_dir: pathlib.Path) -> None:

@@ -8,12 +8,11 @@ import re
 import statistics
 from collections.abc import Iterable, Sequence
 
-import rich.box
-import rich.console
-import rich.markup
-import rich.table
-
+from dmg_tf.console.tables import Room
 from dmg_tf.runs.cells import inert
+
+# As wide as any table is.
+FILE = Room(10_000)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
@@ -122,27 +121,20 @@ class Table:
         return lines
 
 
-def as_text(tables: Sequence[Table]) -> str:
-    """Renders tables for a terminal, none of it cut short."""
-    text = io.StringIO()
-    console = rich.console.Console(file=text, width=1000)
+def as_text(tables: Sequence[Table], room: Room = FILE) -> str:
+    """Renders tables for a terminal, none of it cut short.
+
+    Args:
+        tables: The tables.
+        room: What they are written on; a file is as wide as they are.
+    """
+    parts = []
     for table in tables:
         head, *lines = table.lines()
-        shown = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-        for index, name in enumerate(head):
-            side = "left" if index < 2 else "right"
-            shown.add_column(name, justify=side, no_wrap=True)
-        for line, following in zip(lines, [*lines[1:], None], strict=True):
-            ends = following is not None and following[0] != ""
-            shown.add_row(*map(_plain, line), end_section=ends)
-        console.print(table.title, markup=False, highlight=False)
-        console.print(shown)
-    kept = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join(kept).rstrip() + "\n"
-
-
-def _plain(text: str) -> str:
-    return rich.markup.escape(text)
+        sections = {i for i, line in enumerate(lines) if i and line[0]}
+        shown = room.table(head, lines, labels=2, sections=sections)
+        parts.append(f"{room.text(table.title)}\n{shown}")
+    return "\n".join(parts) + "\n"
 
 
 def as_csv(tables: Sequence[Table]) -> str:

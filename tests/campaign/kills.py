@@ -179,9 +179,9 @@ def _digest(path, folder) -> str:
         text = path.read_text().replace(str(folder), "")
         return json.dumps(_steady(json.loads(text)))
     # Predictions, an export's weights, kept images.
-    if path.name.startswith(("predictions.csv", "variables.")) or (
-        not path.suffix and len(path.parent.name) == 2
-    ):
+    if path.name.startswith(
+        ("predictions.csv", "metrics.csv", "variables.")
+    ) or (not path.suffix and len(path.parent.name) == 2):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if path.name == "model.keras":
         return json.dumps(_arrays(path))

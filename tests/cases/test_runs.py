@@ -46,7 +46,8 @@ pytestmark = pytest.mark.usefixtures("with_stub")
 # How many damages a reader gets; `DMG_TF_DAMAGES=500 pytest ...` tries more.
 DAMAGES = int(os.environ.get("DMG_TF_DAMAGES", "12"))
 STATE = ("results.json", "model.keras", "history.csv", "config.json")
-STATE += ("predictions.csv", "report.html", "data.json", "checksums.json")
+STATE += ("predictions.csv", "metrics.csv", "report.html", "data.json")
+STATE += ("checksums.json",)
 
 
 def flags(data, output, *more, epochs=2):

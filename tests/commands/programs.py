@@ -16,6 +16,7 @@ RUN_FILES = {
     "history.csv",
     "results.json",
     "predictions.csv",
+    "metrics.csv",
     "report.html",
     "model.keras",
     "checkpoint",

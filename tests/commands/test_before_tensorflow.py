@@ -48,11 +48,13 @@ def test_a_mistyped_flag(run, command):
         (
             [],
             "--target is the domain to hold out; the built-in data has "
-            "art_painting, cartoon, photo, sketch",
+            "art_painting, cartoon, photo, sketch; --target none learns from "
+            "all of them",
         ),
         (
             ["--data", "DATA"],
-            "--target is the domain to hold out; DATA has a, b, c",
+            "--target is the domain to hold out; DATA has a, b, c; --target "
+            "none learns from all of them",
         ),
         (
             ["--target", "sketh"],
@@ -70,7 +72,8 @@ def test_a_mistyped_flag(run, command):
         (
             ["--data", "DATA/no", "--target", "c"],
             "--data DATA/no does not exist; expected a folder of domains, "
-            "DIR/<domain>/<class>/<image>",
+            "DIR/<domain>/<class>/<image>, or a table (.csv, .tsv, .parquet) "
+            "with path, label and domain",
         ),
         (
             ["--target", "sketch", "--backbone", "resnet19"],

@@ -1,16 +1,22 @@
 """Run folders with everything a report is made of, without a training."""
 
+import dataclasses
 import itertools
 import json
 
 import numpy as np
 import PIL.Image
 
+from dmg_tf.evaluation.metrics.summary import split_metrics
+from dmg_tf.rules import Calibration
 from dmg_tf.runs.history import history_csv
 from dmg_tf.runs.predictions import Predictions, ScoredSplit, write_predictions
 
 DOMAINS = ("a", "b", "c")
 CLASSES = ("x", "y", "z")
+CALIBRATION = Calibration(
+    1.25, 30, thresholds={"0.05": 0.8, "0.1": 0.5, "0.2": 2.0}
+)
 
 
 def write_run(
@@ -24,6 +30,7 @@ def write_run(
     seed=0,
     name="run",
     rules=(),
+    metrics=False,
 ):
     """Writes the files of a finished run; returns its results.
 
@@ -84,6 +91,7 @@ def write_run(
             "out_of_domain": {target: images},
         },
         **({"rules": [rule.to_json() for rule in rules]} if rules else {}),
+        **(_metrics_and_calibration(scored, classes) if metrics else {}),
         "in_domain_split": "validation",
         "in_domain": scored[0].predictions.accuracy(domains),
         "out_of_domain": scored[1].predictions.accuracy((target,)),
@@ -120,6 +128,22 @@ def write_run(
     }
     (run_dir / "environment.json").write_text(json.dumps(environment))
     return results
+
+
+def _metrics_and_calibration(splits, classes):
+    found = {}
+    for split in splits:
+        sure = split.predictions.probabilities
+        further = ("brier", "raw_confidence", "raw_brier")
+        predictions = dataclasses.replace(
+            split.predictions, further=dict.fromkeys(further, sure)
+        )
+        part = "in_domain" if split.name == "validation" else split.name
+        own = dict.fromkeys(sure, CALIBRATION)
+        found[part] = split_metrics(predictions, split.domains, classes, own)
+    rules = splits[1].predictions.predicted
+    own = CALIBRATION.to_json()
+    return {"metrics": found, "calibration": dict.fromkeys(rules, own)}
 
 
 def _split(rng, name, count, domains, ids, rules, classes, data):

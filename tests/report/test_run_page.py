@@ -31,7 +31,7 @@ NASTY = (
 def folder(tmp_path_factory):
     """A run of `dmg` with its data; not to be changed."""
     path = tmp_path_factory.mktemp("dmg")
-    write_run(path)
+    write_run(path, metrics=True)
     write_run_report(path / "run")
     return path
 
@@ -71,12 +71,53 @@ def test_accuracy_is_that_of_the_results(folder):
     for rule in scored_rules(results):
         row = results["in_domain"][rule.name]
         outside = results["out_of_domain"].get(rule.name)
-        expected = [f"{100 * row[d]:.2f}" for d in ("a", "b", "c", "overall")]
-        expected.append(f"{100 * outside['t']:.2f}" if outside else "-")
-        assert rows.pop(rule.title) == expected
+        expected = [100 * outside["t"]] if outside else [None]
+        expected += [100 * row[d] for d in ("overall", "a", "b", "c")]
+        for cell, share in zip(rows.pop(rule.title), expected, strict=True):
+            shown = "-" if share is None else f"{share:.0f}"
+            assert cell.startswith(shown) and (" to " in cell) != (cell == "-")
     assert list(rows) == ["prediction"]
     share = results["out_of_domain"]["pred_ens"]["t"]
-    assert f'class="value">{100 * share:.1f}\u00a0%<' in html
+    assert f'class="value">{100 * share:.0f}\u00a0%<' in html
+
+
+def test_classes_are_those_of_the_results(folder):
+    html, results = html_of(folder), results_of(folder)
+    numbers = results["metrics"]["out_of_domain"]["pred_ens"]["overall"]
+    rows = {row[0]: row[1:] for row in rows_of(html, "By class")}
+    for i, name in enumerate(results["class_names"]):
+        images, recall, precision, f1, *sources = rows[name]
+        of_class = numbers["classes"]
+        assert images == str(of_class["images"][i]) and len(sources) == 4
+        assert recall.startswith(f"{100 * of_class['recall'][i]:.0f}")
+        assert precision == f"{100 * of_class['precision'][i]:.0f}"
+        assert f1 == f"{100 * of_class['f1'][i]:.0f}"
+
+
+def test_how_sure_it_is(folder):
+    html, results = html_of(folder), results_of(folder)
+    numbers = results["metrics"]["out_of_domain"]["pred_ens"]["overall"]
+    rows = {row[0]: row[1:] for row in rows_of(html, "How sure it is")}
+    assert rows["t"][-1] == f"{numbers['brier']:.3f}"
+    found = numbers["abstain"]["0.05"]
+    least, decided, wrong, *_ = rows["5\u00a0%"]
+    assert least == "80.0\u00a0%"
+    assert decided == f"{100 * found['coverage']:.0f}\u00a0%"
+    assert wrong == f"{100 * found['risk']:.0f}\u00a0%"
+    assert rows["20\u00a0%"][:3] == ["nothing", "0\u00a0%", "-"]
+
+
+def test_a_run_without_a_target(own):
+    path = own / "run" / "results.json"
+    results = json.loads(path.read_text())
+    results["config"]["target"] = "none"
+    results["out_of_domain"] = results["counts"]["out_of_domain"] = {}
+    results["metrics"]["out_of_domain"] = {}
+    path.write_text(json.dumps(results))
+    write_run_report(own / "run")
+    html = html_of(own)
+    assert "no unseen domain was measured; sources: " in html
+    assert "None" not in html and "Lost outside" not in html
 
 
 def test_masks_are_those_of_the_results(folder):
@@ -184,8 +225,9 @@ def test_without_predictions_it_says_so(own):
     assert "There is no predictions.csv in the run folder" in html
 
 
-def test_same_files_same_bytes(own, capsys):
-    before = html_of(own)
+def test_same_files_same_bytes(folder, own, capsys):
+    # But for where they are, which its commands say.
+    before = html_of(own).replace(f"{folder}/run", f"{own}/run")
     (own / "run" / "report.html").unlink()
     assert report.main([str(own / "run")]) == 0
     assert html_of(own) == before

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from dmg_tf.report.text import headline, results_text
+from dmg_tf.console.tables import Room
+from dmg_tf.report.text import results_text
+from dmg_tf.report.verdict import headline
 from dmg_tf.rules import rule_of_name
 
 
@@ -41,13 +43,35 @@ def cells(text, name):
 
 def test_table(results):
     text = results_text(results)
-    assert cells(text, "Pred-Ens") == ["50.00", "100.00", "75.00", "25.00"]
-    assert cells(text, "known domain") == ["50.00", "100.00", "75.00", "-"]
-    assert cells(text, "mask of a")[-1] == "33.33"
-    assert cells(text, "prediction") == ["10", "8", "mean", "123"]
-    assert "Epoch 4 of 9 was selected by source validation: 81.25 %" in text
+    # As many decimals as the intervals deserve: 10 images, 8, 18, 123.
+    assert cells(text, "Pred-Ens") == ["50", "100", "75", "25"]
+    assert cells(text, "95 % interval")[0] == "24-76"
+    assert cells(text, "known domain") == ["50", "100", "75", "-"]
+    assert cells(text, "mask of a")[-1] == "33"
+    assert cells(text, "images") == ["10", "8", "18", "123"]
+    assert "Epoch 4 of 9 was selected by source validation: 81 %" in text
     assert cells(text, "IoU, a & b") == ["0.625"]
     assert cells(text, "active in b") == ["0.750"]
+
+
+def test_many_images_have_decimals(results):
+    results["counts"]["out_of_domain"]["t"] = 50_000
+    assert cells(results_text(results), "mask of a")[-1] == "33.3"
+
+
+def test_the_text_fits(results):
+    for width in (40, 60, 80):
+        text = results_text(results, Room(width))
+        assert max(map(len, text.splitlines())) <= width
+
+
+def test_without_a_target(results):
+    results["config"]["target"] = "none"
+    results["out_of_domain"] = results["counts"]["out_of_domain"] = {}
+    text = results_text(results)
+    assert text.startswith("no unseen domain was measured; sources: 75 % (")
+    assert "target" not in text and "none" not in text
+    assert cells(text, "Pred-Ens") == ["50", "100", "75"]
 
 
 def test_methods_without_masks_have_no_mask_table(results):
@@ -77,13 +101,13 @@ def test_rule_names():
 
 def test_the_first_line_says_how_good_it_is(results):
     line = (
-        "t (never seen): 25.0 % right of 123 images; sources: 75.0 %; chance: "
-        "33.3 %"
+        "t (never seen): 25 % right (95 % interval 18 to 33 %) of 123 images; "
+        "sources: 75 % (52 to 89 %); chance: 33 %"
     )
     assert headline(results) == line
-    assert results_text(results).splitlines()[0] == line
+    assert " ".join(results_text(results).splitlines()).startswith(line)
     # The target has no known domain, so that rule says nothing of it.
     results["in_domain"] = {"known_domain": results["in_domain"]["mask/a"]}
     results["out_of_domain"] = {}
-    assert headline(results) == "sources: 75.0 %; chance: 33.3 %"
+    assert headline(results) == "sources: 75 % (52 to 89 %); chance: 33 %"
     assert cells(results_text(results), "known domain")[-1] == "-"

@@ -8,7 +8,7 @@ from typing import Any
 
 from dmg_tf.console.bar import Bar
 from dmg_tf.console.quiet import load_tensorflow
-from dmg_tf.data import check_folder, detect_dataset
+from dmg_tf.data import check_data, detect_dataset
 from dmg_tf.data.check.classes import report_classes
 from dmg_tf.data.check.contents import (
     looks,
@@ -21,6 +21,7 @@ from dmg_tf.data.check.images import examine
 from dmg_tf.data.check.kinds import SEVERITIES
 from dmg_tf.data.check.lists import scan_lists
 from dmg_tf.data.check.problems import Problems
+from dmg_tf.data.check.table import scan_table
 from dmg_tf.registry import DATASETS
 
 
@@ -47,11 +48,13 @@ def check_dataset(
     Raises:
         UserError: If there is no such folder, or it can't be read.
     """
-    root = check_folder(root)
+    root = place = check_data(root)
     dataset = detect_dataset(dataset, str(root))
     layout = DATASETS[dataset].layout
     problems = Problems(max_examples)
-    if layout is None:
+    if place.is_file():
+        inventory, root = scan_table(place, problems), place.parent
+    elif layout is None:
         inventory = scan_folder(root, problems)
     else:
         inventory = scan_lists(root, layout, problems)
@@ -65,7 +68,7 @@ def check_dataset(
     report_others(root, inventory, problems, fast)
     problem_rows = problems.as_json()
     return {
-        "root": str(root),
+        "root": str(place),
         "dataset": dataset,
         "fast": fast,
         "class_names": list(inventory.class_names),

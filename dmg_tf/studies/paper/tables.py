@@ -2,14 +2,16 @@
 
 import itertools
 import pathlib
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from dmg_tf.console.tables import Room
 from dmg_tf.files import write_text
 from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.published import PUBLISHED_DOMAINS, published_rows
 from dmg_tf.studies.runs import Run, targets_of
-from dmg_tf.studies.table import FORMATS, Cell, Row, Table, as_text
+from dmg_tf.studies.table import FILE, FORMATS, Cell, Row, Table, as_text
 
 _NOTE = (
     "Mean over seeds, ± its standard error; n counts runs. Every epoch was "
@@ -30,6 +32,7 @@ def all_tables(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:
         out_of_domain(runs, with_paper),
         oracle(runs),
         in_domain(runs, with_paper),
+        beyond_accuracy(runs),
         *chosen_masks(runs, with_paper),
         ensembling(runs, with_paper),
     ]
@@ -41,6 +44,7 @@ def write_tables(
     folder: pathlib.Path,
     with_paper: bool = False,
     more: Sequence[Table] = (),
+    room: Room = FILE,
 ) -> tuple[str, list[pathlib.Path]]:
     """Writes all tables as text, CSV, Markdown and LaTeX.
 
@@ -49,6 +53,7 @@ def write_tables(
         folder: Where `tables.*` go.
         with_paper: As for `all_tables`.
         more: Tables to be shown behind them.
+        room: What the text is written on.
 
     Returns:
         The text, and the files.
@@ -69,7 +74,7 @@ def write_tables(
     for suffix, render in FORMATS.items():
         files.append(folder / f"tables.{suffix}")
         write_text(files[-1], render(tables) + notes.get(suffix, ""))
-    return f"{as_text(tables)}\n{note}", files
+    return f"{as_text(tables, room)}\n{room.text(note)}", files
 
 
 def out_of_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
@@ -122,6 +127,62 @@ def in_domain(runs: Sequence[Run], with_paper: bool = False) -> Table:
         "images, by target"
     )
     return _by_target("in_domain", title, runs, rows, with_paper)
+
+
+def beyond_accuracy(runs: Sequence[Run]) -> Table:
+    """Returns the worst cases, balanced accuracy and calibration.
+
+    It is of seeds that have all targets, and of runs that measured it.
+    """
+    able = [run for run in runs if _numbers(run)]
+    targets, rows = targets_of(able), []
+    for group in _groups(able):
+        values = {(run.config["seed"], run.target): run for run in group}
+        whole = [
+            [values[seed, target] for target in targets]
+            for seed in sorted({seed for seed, _ in values})
+            if all((seed, target) in values for target in targets)
+        ]
+        cells = {
+            name: Cell.of(value(seed_runs) for seed_runs in whole)
+            for name, value in _BEYOND.items()
+        }
+        rows.append(Row(group[0].config["backbone"], group[0].label, cells))
+    return Table(
+        "beyond_accuracy",
+        "Worst cases and balanced accuracy (%), and calibration error (ECE, "
+        "points), out of domain but for the worst source, mean over targets",
+        tuple(_BEYOND),
+        tuple(rows),
+    )
+
+
+def _numbers(run: Run, part: str = "out_of_domain") -> dict | None:
+    """Returns all numbers of a run's default rule; None of an older run."""
+    metrics = run.results.get("metrics", {}).get(part, {})
+    return metrics.get(run.rule.name, {}).get(OVERALL)
+
+
+def _mean_of(key: str, part: str = "out_of_domain") -> Callable:
+    def mean(runs):
+        values = (_numbers(run, part)[key] for run in runs)
+        return statistics.fmean(
+            value["accuracy"] if isinstance(value, dict) else value
+            for value in values
+        )
+
+    return mean
+
+
+# {column: its value by the runs of a seed, one a target}.
+_BEYOND = {
+    "worst target": lambda runs: min(_numbers(r)["accuracy"] for r in runs),
+    "worst class": _mean_of("worst_class"),
+    "worst source": _mean_of("worst_domain", "in_domain"),
+    "balanced": _mean_of("balanced_accuracy"),
+    "ECE": _mean_of("ece"),
+    "ECE uncalibrated": _mean_of("ece_uncalibrated"),
+}
 
 
 def chosen_masks(runs: Sequence[Run], with_paper: bool = False) -> list[Table]:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile
+from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
 from dmg_tf.html.tables import table
 from dmg_tf.report.run_page import RunFiles, image_panels
-from dmg_tf.report.sections import duration, percent
+from dmg_tf.report.sections import duration
+from dmg_tf.report.text import selected_at
+from dmg_tf.report.verdict import interval
 from dmg_tf.runs.folder import REPORT_NAME
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.paper.tables import all_tables
@@ -167,9 +170,13 @@ def _runs(runs) -> Markup:
             run.config["backbone"],
             str(run.config["seed"]),
             str(results["selection"]["epoch"]),
-            percent(results["selection"]["value"]),
-            percent(results["in_domain"][rule][OVERALL]),
-            percent(results["out_of_domain"][rule][OVERALL]),
+            selected_at(results),
+            *(
+                percent(
+                    results[part][rule][OVERALL], interval(results, part, rule)
+                )
+                for part in ("in_domain", "out_of_domain")
+            ),
             duration(timing["total_seconds"]),
             tag("td", _link(run, "report")),
         ]

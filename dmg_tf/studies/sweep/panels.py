@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dmg_tf.console.bar import print_error
 from dmg_tf.errors import DamagedFile
+from dmg_tf.evaluation.metrics.intervals import wilson_of_mean
 from dmg_tf.html.curves import Curve, chart
 from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.html.page import panel, quiet
@@ -17,8 +18,9 @@ from dmg_tf.html.tables import (
     table,
     twentieths_around,
 )
+from dmg_tf.report.verdict import between
 from dmg_tf.runs.history import read_history
-from dmg_tf.runs.predictions import OVERALL
+from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 from dmg_tf.studies.paper.tables import in_domain, out_of_domain
 from dmg_tf.studies.runs import Run
 from dmg_tf.studies.table import Cell, Table
@@ -42,7 +44,7 @@ def overview(runs: Sequence[Run]) -> Markup:
                 row.label,
                 key[0],
                 _text(at_home),
-                _text(out),
+                _text(out) + _interval(runs, key, row),
                 lost or "-",
                 row.count(),
             ]
@@ -65,11 +67,30 @@ def overview(runs: Sequence[Run]) -> Markup:
             words={1},
         ),
         quiet(
-            f"Percent, {', '.join(rules)}, mean over all targets. The row in "
+            f"Percent, {', '.join(rules)}, mean over all targets; in "
+            "brackets the 95\u00a0% interval of a single seed. The row in "
             "bold is the highest out of domain; with few seeds that may be "
             "chance."
         ),
     )
+
+
+def _interval(runs, key, row) -> str:
+    """Returns the interval where a number is of one seed, which has no error.
+
+    Args:
+        runs: All runs.
+        key: Backbone and label of the row's.
+        row: It; its numbers are by target.
+    """
+    own = [r for r in runs if (r.config["backbone"], r.label) == key]
+    if row.count() != "1" or not row.cells[OVERALL]:
+        return ""
+    known = wilson_of_mean(
+        [r.results[OUT_OF_DOMAIN][r.rule.name][OVERALL] for r in own],
+        [sum(r.results["counts"][OUT_OF_DOMAIN].values()) for r in own],
+    )
+    return f" ({between(known)})"
 
 
 def _text(cell: Cell | None) -> str:

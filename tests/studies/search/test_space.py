@@ -102,6 +102,10 @@ def test_hyperband_prolongs_no_run_whose_steps_depend_on_its_length(
         (["--batch-sizes", "0"], "--batch-sizes must be at least 1, got 0"),
         (["--siou-weights", "1e-5..1"], "a grid needs single values"),
         (
+            ["--sharpness-radii", "0.01", "0.1"],
+            "--sharpness-radii is for --sharpness sam or sagm",
+        ),
+        (
             ["--tuner", "random", "--siou-weights", "1e-5..1", "3"],
             "one range or a list",
         ),

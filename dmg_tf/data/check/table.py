@@ -1,0 +1,58 @@
+"""A table of images: everything that is wrong with it."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from dmg_tf.data.check.folder import Inventory, report_same_files
+from dmg_tf.data.check.problems import Problems
+from dmg_tf.data.datasets.folder import validation_count
+from dmg_tf.data.datasets.spec import SPLITS, TRAIN, VALIDATION
+from dmg_tf.data.datasets.table import scan
+
+
+def scan_table(path: pathlib.Path, problems: Problems) -> Inventory:
+    """Reads a table to its end.
+
+    Args:
+        path: The table.
+        problems: Where to report what is wrong.
+
+    Returns:
+        The images that it names and that are there.
+    """
+    rows = []
+    for row, problem in scan(path):
+        if problem:
+            before = os.path.join(path.parent, "")
+            problems.add(problem.kind, problem.message.replace(before, ""))
+        elif row:
+            rows.append(row)
+    domains = sorted({row.domain for row in rows})
+    class_names = sorted({row.label for row in rows})
+    inventory = Inventory(
+        tuple(domains),
+        tuple(class_names),
+        SPLITS,
+        [row.path.replace(os.sep, "/") for row in rows],
+        np.asarray([domains.index(row.domain) for row in rows], np.int32),
+        np.asarray([class_names.index(row.label) for row in rows], np.int32),
+        np.asarray(
+            [SPLITS.index(row.split or TRAIN) for row in rows], np.int32
+        ),
+    )
+    shape = (len(domains), len(class_names), len(SPLITS))
+    inventory.counts = np.zeros(shape, np.int64)
+    where = (inventory.domain_ids, inventory.labels, inventory.roles)
+    np.add.at(inventory.counts, where, 1)
+    drawn = SPLITS.index(VALIDATION)
+    for counts in inventory.counts:
+        if not counts[:, drawn].any():
+            counts[:, drawn] = [validation_count(int(n)) for n in counts[:, 0]]
+            counts[:, 0] -= counts[:, drawn]
+    if not inventory.counts[..., SPLITS.index("test")].any():
+        inventory.splits = SPLITS[:2]
+        inventory.counts = inventory.counts[..., :2]
+    report_same_files(path.parent, inventory, problems, homes={})
+    return inventory

@@ -1,0 +1,1 @@
+"""Numbers on predictions; NumPy alone."""
