@@ -31,7 +31,7 @@ def run(root, with_stub, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
     argv = ["--data", str(root), f"--target={TARGET}", "--output", str(path)]
     argv += "--backbone stub --weights none --image-size 32".split()
-    argv += "--batch-size 16 --epochs 1 --track-target".split()
+    argv += "--batch-size 16 --epochs 1 --track-target --cache memory".split()
     assert train.main(argv) == 0
     return path
 

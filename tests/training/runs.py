@@ -1,5 +1,6 @@
 """Short runs, how they are ended, and what is compared of them."""
 
+import pathlib
 import shutil
 
 import keras
@@ -66,6 +67,12 @@ def short_run(data, output, **changes) -> RunConfig:
             **changes,
         }
     )
+
+
+def can_go_on(folder):
+    """Whether a run has a checkpoint that counts: one that is listed."""
+    listing = pathlib.Path(folder) / "checksums.json"
+    return listing.exists() and "checkpoint/ckpt-" in listing.read_text()
 
 
 def without_clocks(folder):

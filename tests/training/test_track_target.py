@@ -18,13 +18,13 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def folders(with_stub, tiny_folder, tmp_path_factory):
-    """A plain run, and one that looks, with its images in memory."""
+    """A plain run, and one that looks."""
     root = tmp_path_factory.mktemp("runs")
     for name, more in (
         ("plain", []),
-        ("looks", ["--track-target", "--cache", "memory"]),
+        ("looks", ["--track-target"]),
     ):
-        argv = [*FLAGS, "--data", str(tiny_folder), *more]
+        argv = [*FLAGS, "--cache", "memory", "--data", str(tiny_folder), *more]
         assert train.main([*argv, "--output", str(root / name)]) == 0
     return root / "plain", root / "looks"
 

@@ -12,10 +12,11 @@ import pytest
 
 from dmg_tf.commands import search
 from tests.conftest import ROOT
+from tests.training.runs import can_go_on
 
 # For all of it; a search that waits for a dead worker would wait for ever.
 SECONDS = 150
-WEIGHTS = ("0", "0.01", "0.1", "1")
+WEIGHTS = ("0", "0.1", "1")
 
 
 def free_port():
@@ -28,6 +29,7 @@ def flags(data, output):
     return [
         *("--data", str(data), "--target", "c", "--backbone", "stub"),
         *("--weights", "none", "--image-size", "32", "--batch-size", "16"),
+        *("--cache", "memory"),
         *("--epochs", "4", "--siou-weights", *WEIGHTS),
         *("--worker-timeout", "4", "--output", str(output)),
     ]
@@ -83,8 +85,8 @@ def test_a_killed_worker_s_trial_is_run_by_another(start, tmp_path):
     def in_mid_trial():
         """A worker that has an epoch behind it, while the other works too."""
         for kind, name, run_dir in lines():
-            begun = os.path.exists(f"{run_dir}/checkpoint/checkpoint")
-            ended = ("end", name, run_dir) in lines()
+            begun = can_go_on(run_dir)
+            ended = os.path.exists(f"{run_dir}/results.json")
             if kind == "begin" and begun and not ended:
                 return name, run_dir
         return None
@@ -111,10 +113,10 @@ def test_a_killed_worker_s_trial_is_run_by_another(start, tmp_path):
     assert "resumed after epoch" in (tmp_path / f"{survivor}.err").read_text()
 
     rows = json.loads((folder / "results.json").read_text())["trials"]
-    assert [row["values"]["siou_weight"] for row in rows] == [0, 0.01, 0.1, 1]
+    assert [row["values"]["siou_weight"] for row in rows] == [0, 0.1, 1]
     assert all(len(row["runs"]) == 1 and not row["error"] for row in rows)
     table = (tmp_path / "chief.out").read_text()
-    assert "4 settings" in table and "The same again" in table
+    assert "3 settings" in table and "The same again" in table
     assert (tmp_path / f"{survivor}.out").read_text() == ""
 
 

@@ -25,6 +25,7 @@ from tests.commands.programs import answer_of
 from tests.conftest import ROOT
 from tests.devices.workers import cluster, last_weights
 from tests.studies.search.fakes import fake_training
+from tests.training.runs import can_go_on
 
 pytestmark = pytest.mark.usefixtures("with_stub")
 
@@ -349,8 +350,7 @@ def test_a_killed_search_goes_on(tiny_folder, tmp_path, capsys):
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    # the last file of an epoch
-    while not (folder / "trial_1/seed0/checkpoint/checkpoint").exists():
+    while not can_go_on(folder / "trial_1/seed0"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
