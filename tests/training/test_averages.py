@@ -203,6 +203,7 @@ def test_no_valley_yet(model):
         "config": {},
         "prediction_rules": ["plain"],
         "selection": {"rule": "plain", "value": 0.5},
+        "counts": {"validation": {"a": 40, "b": 40}},
         **average.summary(),
     }
     assert average.summary()["average"]["periods"] == []
