@@ -57,5 +57,5 @@ def test_a_run(data, tmp_path, capsys):
 def test_the_check_takes_it(data, capsys):
     assert check_data.main([str(data), "--fast"]) == 0
     printed = capsys.readouterr().out
-    assert "classes that a domain's training list lacks" in printed
+    assert "classes that a domain has no training image of" in printed
     assert "painting: class_327" in printed
