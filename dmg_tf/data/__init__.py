@@ -86,10 +86,15 @@ def check_data(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:
     Raises:
         UserError: If there is no such folder or table.
     """
-    path = pathlib.Path(root)
-    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
-        return path
+    if is_table(root) and os.path.exists(root):
+        return pathlib.Path(root)
     return check_folder(root, flag)
+
+
+def is_table(root: str | pathlib.Path) -> bool:
+    """Returns whether a path is called as tables are, and is no folder."""
+    suffix = pathlib.Path(root).suffix.lower()
+    return suffix in TABLE_SUFFIXES and not os.path.isdir(root)
 
 
 def image_root(root: str | None) -> str | None:
@@ -98,9 +103,7 @@ def image_root(root: str | None) -> str | None:
     Args:
         root: The dataset's folder, or its table; None for the built-in data.
     """
-    if root is not None and pathlib.Path(root).suffix in TABLE_SUFFIXES:
-        return os.path.dirname(root) if not os.path.isdir(root) else root
-    return root
+    return os.path.dirname(root) if root and is_table(root) else root
 
 
 def check_folder(root: str | pathlib.Path, flag: str = "") -> pathlib.Path:

@@ -1,7 +1,7 @@
 """Names of domains and classes: one spelling, and which ones can't be."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from dmg_tf.errors import UserError
 
@@ -94,6 +94,30 @@ def double_of(name: str, others: Iterable[str]) -> str:
 
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, nfc(name.casefold())))
+
+
+def check_spelling(
+    classes: Mapping[str, Collection[str]], where: Callable[[str], str]
+) -> None:
+    """Checks that no domain spells a class of another one differently.
+
+    Args:
+        classes: {domain: its classes}.
+        where: Returns where a domain's images are, for errors.
+
+    Raises:
+        UserError: With both spellings.
+    """
+    names = sorted({name for own in classes.values() for name in own})
+    for domain, own in classes.items():
+        for name in names:
+            double = "" if name in own else double_of(name, own)
+            if double:
+                raise UserError(
+                    f"the domain {domain!r} has no images of class {name!r}, "
+                    f"but it has {double!r} (in {where(domain)}): call one "
+                    "class the same in every domain"
+                )
 
 
 # Names of splits, which lie where domains or classes are expected.

@@ -16,8 +16,8 @@ from dmg_tf.runs.predictions import OVERALL
 # What may differ between a run and those that tell how well it does.
 _MAY_DIFFER = (
     frozenset(
-        "target sources output seed on_bad_image unknown_classes track_target "
-        "cache cache_dir strategy data_service".split()
+        "target sources output seed on_bad_image unknown_classes "
+        "track_target".split()
     )
     | MAY_CHANGE
 ) - {"data", "epochs"}

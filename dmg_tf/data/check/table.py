@@ -36,8 +36,8 @@ def scan_table(path: pathlib.Path, problems: Problems) -> Inventory:
         tuple(class_names),
         SPLITS,
         [row.path.replace(os.sep, "/") for row in rows],
-        np.asarray([domains.index(row.domain) for row in rows], np.int32),
-        np.asarray([class_names.index(row.label) for row in rows], np.int32),
+        _numbers([row.domain for row in rows], domains),
+        _numbers([row.label for row in rows], class_names),
         np.asarray(
             [SPLITS.index(row.split or TRAIN) for row in rows], np.int32
         ),
@@ -56,3 +56,8 @@ def scan_table(path: pathlib.Path, problems: Problems) -> Inventory:
         inventory.counts = inventory.counts[..., :2]
     report_same_files(path.parent, inventory, problems, homes={})
     return inventory
+
+
+def _numbers(names, known) -> np.ndarray:
+    number_of = {name: number for number, name in enumerate(known)}
+    return np.asarray([number_of[name] for name in names], np.int32)

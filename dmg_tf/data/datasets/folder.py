@@ -9,7 +9,7 @@ from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
 from dmg_tf.data.datasets.walk import IMAGE_SUFFIXES, Walk
 from dmg_tf.data.domains import pick_domains
 from dmg_tf.data.examples import DomainData, Examples, checked
-from dmg_tf.data.names import are_splits, double_of, nfc
+from dmg_tf.data.names import are_splits, check_spelling, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once, strangers
 from dmg_tf.errors import UserError
 
@@ -269,19 +269,17 @@ def _check_layout(root, domain: str, listing) -> None:
 
 
 def _check_classes(root, domains, class_names, listings, shut) -> None:
-    """Raises UserError where a domain seems to spell a class differently."""
-    for domain in domains:
+    """Raises UserError where a class seems to be spelled in two ways, or lost.
+
+    Lost is one that a domain lacks where there is a folder that can't be read.
+    """
+    check_spelling(
+        {domain: listings[domain] for domain in domains},
+        lambda domain: os.path.join(root, domain),
+    )
+    for domain in domains if shut else ():
         for name in class_names:
-            if name in listings[domain]:
-                continue
-            double = double_of(name, listings[domain])
-            if double:
-                raise UserError(
-                    f"the domain {domain!r} has no images of class {name!r}, "
-                    f"but it has {double!r} (in {os.path.join(root, domain)}): "
-                    "call one class the same in every domain"
-                )
-            if shut:
+            if name not in listings[domain]:
                 raise UserError(
                     f"the domain {domain!r} has no images of class {name!r} "
                     f"(in {os.path.join(root, domain)}); cannot read {shut[0]}"

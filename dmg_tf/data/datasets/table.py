@@ -1,15 +1,15 @@
 """A table of images: a CSV or Parquet file with path, label and domain."""
 
 import csv
-import dataclasses
 import io
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dmg_tf.data import TABLE_SUFFIXES
+from dmg_tf.data import is_table
 from dmg_tf.data.datasets.folder import split_by_seed
+from dmg_tf.data.datasets.list_reader import ListProblem
 from dmg_tf.data.datasets.spec import (
     PAPER_PRESETS,
     TEST,
@@ -21,7 +21,7 @@ from dmg_tf.data.datasets.spec import (
 from dmg_tf.data.datasets.walk import IMAGE_SUFFIXES, is_image
 from dmg_tf.data.domains import as_known, pick_domains
 from dmg_tf.data.examples import DomainData, Examples, checked
-from dmg_tf.data.names import double_of, nfc
+from dmg_tf.data.names import check_spelling, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once
 from dmg_tf.errors import UserError, missing_extra
 
@@ -59,39 +59,22 @@ class Row(NamedTuple):
     line: str
 
 
-@dataclasses.dataclass(frozen=True)
-class RowProblem:
-    """Something wrong with a table, which a run ends at and a check reports.
-
-    Attributes:
-        kind: "unreadable_list", "empty_list", "bad_line", "listed_twice" or
-            "no_file".
-        message: What is wrong, with table and line.
-    """
-
-    kind: str
-    message: str
-
-
-def is_table(path: str | os.PathLike) -> bool:
-    """Returns whether a path is a file that is called as tables are."""
-    path = pathlib.Path(path)
-    return path.suffix.lower() in TABLE_SUFFIXES and path.is_file()
-
-
-def scan(path: pathlib.Path) -> Iterator[tuple[Row | None, RowProblem | None]]:
+def scan(
+    path: pathlib.Path, look: bool = True
+) -> Iterator[tuple[Row | None, ListProblem | None]]:
     """Yields the rows of a table and all that is wrong with it.
 
     Each item is a row, or a problem, or both where a row has no file.
 
     Args:
         path: A .csv, .tsv or .parquet file with a header.
+        look: Whether to look for the images, too.
     """
     try:
         header, lines = _read(path)
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         what = f"cannot read the table {path}: {error}"
-        yield None, RowProblem("unreadable_list", what)
+        yield None, ListProblem("unreadable_list", what)
         return
     names = [name.strip().casefold() for name in header]
     lacking = [column for column in COLUMNS if column not in names]
@@ -101,7 +84,7 @@ def scan(path: pathlib.Path) -> Iterator[tuple[Row | None, RowProblem | None]]:
             f"{', '.join(filter(None, header)) or 'none'}, and needs "
             f"{', '.join(COLUMNS)} and, if images are split, {SPLIT}"
         )
-        yield None, RowProblem("unreadable_list", what)
+        yield None, ListProblem("unreadable_list", what)
         return
     places = {
         name: names.index(name) for name in (*COLUMNS, SPLIT) if name in names
@@ -116,23 +99,25 @@ def scan(path: pathlib.Path) -> Iterator[tuple[Row | None, RowProblem | None]]:
                 )
                 yield (
                     None,
-                    RowProblem("listed_twice", f"{path}, {where}: {what}"),
+                    ListProblem("listed_twice", f"{path}, {where}: {what}"),
                 )
                 continue
             seen[row.path] = where
+        if row is not None and look:
+            problem = _missing(path, row)
         yield row, problem
     if not seen:
         what = f"the table {path} names no image"
-        yield None, RowProblem("empty_list", what)
+        yield None, ListProblem("empty_list", what)
 
 
-def _row(path, where, cells, places) -> tuple[Row | None, RowProblem | None]:
+def _row(path, where, cells, places) -> tuple[Row | None, ListProblem | None]:
     def cell(name):
         place = places.get(name)
         return cells[place].strip() if place is not None else ""
 
     def wrong(what):
-        return None, RowProblem("bad_line", f"{path}, {where}: {what}")
+        return None, ListProblem("bad_line", f"{path}, {where}: {what}")
 
     if len(cells) <= max(places.values()):
         return wrong(f"{len(cells)} cells, fewer than the header has")
@@ -158,11 +143,15 @@ def _row(path, where, cells, places) -> tuple[Row | None, RowProblem | None]:
         _SPLITS.get(split, ""),
         where,
     )
-    file = _file_of(path, row)
-    if not os.path.isfile(file):
-        what = f"{path}, {where}: there is no file {file}"
-        return row, RowProblem("no_file", what)
     return row, None
+
+
+def _missing(path, row: Row) -> ListProblem | None:
+    file = _file_of(path, row)
+    if os.path.isfile(file):
+        return None
+    what = f"{path}, {row.line}: there is no file {file}"
+    return ListProblem("no_file", what)
 
 
 def _read(path):
@@ -208,14 +197,18 @@ def _read_parquet(path):
     return list(table.column_names), lines()
 
 
-def rows_of(path: str | os.PathLike) -> list[Row]:
+def rows_of(path: str | os.PathLike, look: bool = True) -> list[Row]:
     """Returns the rows of a table.
+
+    Args:
+        path: The table.
+        look: Whether to look for the images, too.
 
     Raises:
         UserError: If it can't be read, or a row can't be; with the line.
     """
     rows = []
-    for row, problem in scan(pathlib.Path(path)):
+    for row, problem in scan(pathlib.Path(path), look):
         if problem:
             raise UserError(problem.message)
         rows.append(row)
@@ -228,12 +221,12 @@ def _file_of(path, row: Row) -> str:
 
 
 def domains(root: str | os.PathLike) -> tuple[str, ...]:
-    """Returns the names of the domains in a table, sorted.
+    """Returns the names of the domains in a table, sorted; looks at no image.
 
     Raises:
         UserError: As `rows_of`.
     """
-    return tuple(sorted({row.domain for row in rows_of(root)}))
+    return tuple(sorted({row.domain for row in rows_of(root, look=False)}))
 
 
 def load(
@@ -267,14 +260,16 @@ def load(
     class_names = tuple(
         sorted({r.label for of in by_domain.values() for r in of})
     )
-    _check_spelling(root, by_domain, class_names)
+    label_of = {name: label for label, name in enumerate(class_names)}
+    labels = {d: {row.label for row in of} for d, of in by_domain.items()}
+    check_spelling(labels, lambda domain: str(root))
     files = [_file_of(root, row) for of in by_domain.values() for row in of]
     check_each_once(files, RealFiles().find(files))
 
     def examples(rows_, domain_id):
         return Examples.make(
             (_file_of(root, row) for row in rows_),
-            [class_names.index(row.label) for row in rows_],
+            [label_of[row.label] for row in rows_],
             domain_id,
         )
 
@@ -316,20 +311,6 @@ def _split(rows: Sequence[Row], seed: int) -> Mapping[str, list[Row]]:
         ):
             part += [of_class[i] for i in chosen]
     return {**parts, TRAIN: keep, VALIDATION: hold}
-
-
-def _check_spelling(root, by_domain, class_names) -> None:
-    """Raises UserError where a domain seems to spell a class differently."""
-    for domain, rows in by_domain.items():
-        held = sorted({row.label for row in rows})
-        for name in class_names:
-            double = "" if name in held else double_of(name, held)
-            if double:
-                raise UserError(
-                    f"{root}: the domain {domain!r} has no image of class "
-                    f"{name!r}, but it has {double!r}: call one class the same "
-                    "in every domain"
-                )
 
 
 SPEC = DatasetSpec(

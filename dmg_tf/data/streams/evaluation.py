@@ -1,6 +1,7 @@
 """Images as the network takes them, each once and in order."""
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -47,15 +48,35 @@ def evaluation_dataset(
     """
     plain = Plain(spec.size)
     read = (images or Files(spec.size)).reader(examples.paths)
+
+    def load(index):
+        image = plain.finish(read(index), None)
+        return normalize(image, spec.mean, spec.std)
+
+    return in_order(examples, load, batch_size)
+
+
+def in_order(
+    examples: Examples, read: Callable, batch_size: int
+) -> tf.data.Dataset:
+    """Returns all examples once, in order, in batches.
+
+    Args:
+        examples: The images.
+        read: Returns what stands for an image, of its index.
+        batch_size: Images a batch; the last one may be smaller.
+
+    Returns:
+        Dataset of ({"image": [B, ...], "domain_ids": int32 [B]}, labels int32
+        [B]).
+    """
     labels, domain_ids = tags(examples)
 
     # Nothing here is written as Python's `if`, and looking for it takes time.
     @tf.autograph.experimental.do_not_convert
     def load(index):
-        image = plain.finish(read(index), None)
-        image = normalize(image, spec.mean, spec.std)
         return (
-            {"image": image, "domain_ids": domain_ids[index]},
+            {"image": read(index), "domain_ids": domain_ids[index]},
             labels[index],
         )
 

@@ -17,7 +17,7 @@ from dmg_tf.data.images.augment import AUGMENTATIONS, NUM_RANDOM, Plain
 from dmg_tf.data.images.decoding import encoded
 from dmg_tf.data.images.transforms import normalize
 from dmg_tf.data.streams.cache import Files
-from dmg_tf.data.streams.evaluation import ImageSpec, tags
+from dmg_tf.data.streams.evaluation import ImageSpec, in_order, tags
 from dmg_tf.data.streams.kept_files import (
     DAMAGED,
     TAIL,
@@ -230,22 +230,8 @@ class FeatureCache:
             int32 [B]}, labels int32 [B]).
         """
         read = self.reader(examples.paths)
-        labels, domain_ids = tags(examples)
-
-        @tf.autograph.experimental.do_not_convert
-        def load(index):
-            features = read(index, tf.constant(PLAIN, tf.int64))
-            return (
-                {"image": features, "domain_ids": domain_ids[index]},
-                labels[index],
-            )
-
-        return (
-            tf.data.Dataset.range(len(examples))
-            .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(batch_size)
-            .prefetch(tf.data.AUTOTUNE)
-        )
+        plain = tf.constant(PLAIN, tf.int64)
+        return in_order(examples, lambda i: read(i, plain), batch_size)
 
 
 class FeatureStream(TrainingStream):
