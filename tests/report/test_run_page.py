@@ -255,10 +255,11 @@ def test_mistakes(own, capsys, name, contents, words):
     assert html_of(own) == before  # what is there stays
 
 
-def test_data_that_is_no_folder(own, capsys):
+def test_data_that_does_not_exist(own, capsys):
     argv = [str(own / "run"), "--data", str(own / "nowhere")]
     assert report.main(argv) == 2
-    assert "is no folder" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{own / 'nowhere'} does not exist" in line
 
 
 def test_the_command_does_without_tensorflow(own):
