@@ -7,6 +7,7 @@ them, before TensorFlow is loaded and before anything is written.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -98,7 +99,11 @@ class RunConfig:
         group="model",
     )
     backbone: str = setting(
-        "network", "resnet18", names=BACKBONES.names, group="model"
+        "network; keras:NAME is a model of keras.applications",
+        "resnet18",
+        names=BACKBONES.choices,
+        check=functools.partial(BACKBONES.check, kind="--backbone"),
+        group="model",
     )
     weights: str = setting(
         "initial weights: auto (imagenet; none for the built-in dataset), "

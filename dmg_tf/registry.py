@@ -31,6 +31,8 @@ class Registry:
         self._paths: dict[str, str] = {}
         # {name: the package that added it}
         self._packages: dict[str, str] = {}
+        # {what names of a family begin with: its path}
+        self._families: dict[str, str] = {}
 
     def register(self, name: str, path: str) -> None:
         """Adds a name.
@@ -48,6 +50,19 @@ class Registry:
                 f"at {self._paths[name]}"
             )
         self._paths[name] = path
+
+    def register_family(self, prefix: str, path: str) -> None:
+        """Adds all names `PREFIX:NAME` of something that has many.
+
+        They are not among `names`.
+
+        Args:
+            prefix: What the names begin with, before a colon.
+            path: "package.module:attribute" of a mapping by NAME whose
+                `names()` are the known ones; imported when a name of it, or
+                an unknown one, is asked for.
+        """
+        self._families[prefix] = path
 
     @contextlib.contextmanager
     def with_name(self, name: str, path: str) -> Iterator[None]:
@@ -67,17 +82,42 @@ class Registry:
         self._add_from_packages()
         return tuple(self._paths)
 
-    def check(self, name: str) -> str:
-        """Returns `name` if it is known; raises UserError otherwise."""
-        if name not in self._paths and name not in self.names():
-            raise unknown_name(self.kind, name, self._paths)
+    def choices(self) -> tuple[str, ...]:
+        """Returns the known names, and how those of families are written."""
+        return (*self.names(), *(f"{each}:NAME" for each in self._families))
+
+    def check(self, name: str, kind: str | None = None) -> str:
+        """Returns `name` if it is known; raises UserError otherwise.
+
+        Args:
+            name: The name.
+            kind: What it stands for, if not what the registry's names do.
+        """
+        if name in self._paths or name in self.names():
+            return name
+        prefix, _, _ = name.partition(":")
+        families = {
+            each: [f"{each}:{one}" for one in _imported(path).names()]
+            for each, path in self._families.items()
+        }
+        own = families.get(prefix)
+        if name not in (own or ()):
+            raise unknown_name(
+                kind or self.kind,
+                name,
+                own or self.choices(),
+                [one for each in families.values() for one in each],
+            )
         return name
 
     def __getitem__(self, name: str) -> Any:
-        module, _, attribute = self._paths[self.check(name)].partition(":")
+        self.check(name)
+        if name not in self._paths:
+            prefix, _, rest = name.partition(":")
+            return _imported(self._families[prefix])[rest]
         package = self._packages.get(name)
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return _imported(self._paths[name])
         except Exception as error:  # it may be anything that a package raises
             if package is None:
                 raise
@@ -107,6 +147,12 @@ class Registry:
                 )
             self._paths[name] = path
             self._packages[name] = package
+
+
+def _imported(path: str) -> Any:
+    """Returns what "package.module:attribute" stands for."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _entry_points(group: str) -> list[tuple[str, str, str]]:

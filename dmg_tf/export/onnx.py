@@ -58,7 +58,10 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     try:
         with quiet_libraries(), _plain_tf2onnx():
             proto, _ = tf2onnx.convert.from_function(
-                module.predict, input_signature=signature, opset=OPSET
+                module.predict,
+                input_signature=signature,
+                opset=OPSET,
+                custom_op_handlers={"Erfc": (_erfc, ["Sub"])},
             )
         onnx.checker.check_model(proto)
     except Exception as error:  # the converter raises many kinds
@@ -73,6 +76,17 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     if precision == "float16":
         store_in_16_bits(proto)
     return proto.SerializeToString()
+
+
+def _erfc(graph, node, *_):
+    """Makes 1 - erf(x) of erfc(x), of which a GELU is made in TensorFlow.
+
+    ONNX has none.
+    """
+    erf = graph.make_node("Erf", node.input)
+    one = graph.make_const(f"{node.name}/one", np.float32(1.0))
+    node.type = "Sub"
+    graph.replace_inputs(node, [one.output[0], erf.output[0]])
 
 
 @contextlib.contextmanager
