@@ -8,6 +8,7 @@ points of the groups `dmg_tf.methods`, `dmg_tf.backbones`, `dmg_tf.datasets`.
 import contextlib
 import functools
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -58,9 +59,9 @@ class Registry:
 
         Args:
             prefix: What the names begin with, before a colon.
-            path: "package.module:attribute" of a mapping by NAME whose
-                `names()` are the known ones; imported when a name of it, or
-                an unknown one, is asked for.
+            path: "package.module:attribute", imported when a name of it, or
+                an unknown one, is asked for. It knows by `in` whether there is
+                a NAME, gives its object by `[]`, and has some `names()`.
         """
         self._families[prefix] = path
 
@@ -95,20 +96,22 @@ class Registry:
         """
         if name in self._paths or name in self.names():
             return name
-        prefix, _, _ = name.partition(":")
         families = {
-            each: [f"{each}:{one}" for one in _imported(path).names()]
-            for each, path in self._families.items()
+            each: _imported(path) for each, path in self._families.items()
         }
-        own = families.get(prefix)
-        if name not in (own or ()):
-            raise unknown_name(
-                kind or self.kind,
-                name,
-                own or self.choices(),
-                [one for each in families.values() for one in each],
-            )
-        return name
+        prefix, _, rest = name.partition(":")
+        if prefix in families and rest in families[prefix]:
+            return name
+        of_families = {
+            each: [f"{each}:{one}" for one in family.names()]
+            for each, family in families.items()
+        }
+        raise unknown_name(
+            kind or self.kind,
+            name,
+            of_families.get(prefix) or self.choices(),
+            itertools.chain.from_iterable(of_families.values()),
+        )
 
     def __getitem__(self, name: str) -> Any:
         self.check(name)
@@ -187,6 +190,15 @@ def _packages_with_entry_points(search_path: tuple[str, ...]) -> list[str]:
                         if b"[dmg_tf." in file.read():
                             metadata.append(entry.path)
     return metadata
+
+
+def file_part(name: str) -> str:
+    """Returns a name as a part of a file's name.
+
+    One of a family has a colon, which not every disk takes, and what is behind
+    it may be a path.
+    """
+    return name.replace(":", "-").replace("/", "-")
 
 
 METHODS = Registry("method", "dmg_tf.methods")

@@ -15,3 +15,6 @@ BACKBONES.register(
 BACKBONES.register_family(
     "keras", "dmg_tf.backbones.keras_model.spec:APPLICATIONS"
 )
+BACKBONES.register_family(
+    "keras_hub", "dmg_tf.backbones.keras_model.spec:PRESETS"
+)

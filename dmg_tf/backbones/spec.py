@@ -48,13 +48,14 @@ class ByCode:
 
     Attributes:
         load: "package.module:function", (BackboneSpec, path of a file or None
-            for ImageNet's) -> (path, state dict); imported on first use.
+            for the usual ones) -> (path or a name, state dict); imported on
+            first use.
     """
 
     load: str
 
     def __call__(self, spec: "BackboneSpec", path: Path | None = None):
-        """Returns the file and its entries, without the classifier's."""
+        """Returns where they are from, a path if it is a file, and entries."""
         return named(self.load)(spec, path)
 
 

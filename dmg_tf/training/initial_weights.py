@@ -22,7 +22,8 @@ def load_initial_weights(
         config: Its `weights` is "none", "imagenet" or a file.
 
     Returns:
-        The file and its SHA-256; None for fresh weights.
+        The file and its SHA-256; None for fresh weights. What is no file has
+        a name alone.
 
     Raises:
         UserError: If the file can't be had or read, or does not fit.
@@ -45,7 +46,8 @@ def load_initial_weights(
         else:
             entries = weight_files.read_state_dict(path)
         model.load_torchvision(entries, source=str(path))
-    return str(path), weight_files.sha256_of(path)
+    is_file = isinstance(path, pathlib.Path)
+    return str(path), weight_files.sha256_of(path) if is_file else None
 
 
 def _load_keras_weights(model, config, path) -> None:

@@ -9,14 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dmg_tf.backbones.blocks import (
-    Backbone,
-    NetworkSpec,
-    layers_of,
-    torchvision_entries,
-)
+from dmg_tf.backbones.blocks import Backbone, NetworkSpec
 from dmg_tf.backbones.cutting import nodes_of
-from dmg_tf.backbones.keras_model.network import backbone_of, drawn_from
+from dmg_tf.backbones.keras_model.network import (
+    backbone_of,
+    drawn_from,
+    entries_of,
+)
 from dmg_tf.backbones.keras_model.spec import KerasSpec
 from dmg_tf.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD
 from dmg_tf.backbones.weights.download import URL_VARIABLE
@@ -94,8 +93,7 @@ def weights(
             `$KERAS_HOME/models`.
 
     Returns:
-        The file, and its entries as `load_torchvision` takes them; the
-        classifier's are of no class, so that it stays fresh.
+        The file, and its entries as `load_torchvision` takes them.
 
     Raises:
         UserError: If the file can't be had, or does not fit.
@@ -113,16 +111,7 @@ def weights(
                 f"the weights {path} do not fit {spec.model}: {one_line(error)}"
             ) from error
     _take_in_rescaling(model)
-    stages = backbone_of(model, NetworkSpec(1), spec).stages
-    *layers, last = layers_of(stages)
-    entries = {
-        name: variable.numpy().transpose(np.argsort(axes))
-        for name, (variable, axes) in torchvision_entries(layers).items()
-    }
-    features = stages[-2].output.shape[-1]
-    entries[f"{last.name}.weight"] = np.zeros((0, features), np.float32)
-    entries[f"{last.name}.bias"] = np.zeros((0,), np.float32)
-    return path, entries
+    return path, entries_of(model, spec)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,15 @@ import random
 import re
 
 import keras
+import numpy as np
 
 from dmg_tf.backbones.blocks import (
     Backbone,
     NetworkSpec,
     classifier,
+    layers_of,
     place_seed,
+    torchvision_entries,
 )
 from dmg_tf.backbones.keras_model.spec import KerasSpec
 from dmg_tf.backbones.keras_model.stages import cut
@@ -88,6 +91,28 @@ def backbone_of(
             stage.name for stage in stages[1:] if len(stage.input.shape) == 4
         )[-3:],
     )
+
+
+def entries_of(model: keras.Model, spec: KerasSpec) -> dict[str, np.ndarray]:
+    """Returns a model's weights as `load_torchvision` takes them.
+
+    The classifier's are of no class, so that it stays fresh.
+
+    Args:
+        model: As for `backbone_of`.
+        spec: The model's.
+    """
+    stages = backbone_of(model, NetworkSpec(1), spec).stages
+    *layers, last = layers_of(stages)
+    features = stages[-2].output.shape[-1]
+    return {
+        **{
+            name: variable.numpy().transpose(np.argsort(axes))
+            for name, (variable, axes) in torchvision_entries(layers).items()
+        },
+        f"{last.name}.weight": np.zeros((0, features), np.float32),
+        f"{last.name}.bias": np.zeros((0,), np.float32),
+    }
 
 
 def _pooled(model, spec) -> keras.Model:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmg_tf.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD
 from dmg_tf.backbones.spec import BackboneSpec, ByCode, Download, Package
+from dmg_tf.errors import missing_extra
 
 if TYPE_CHECKING:
     from dmg_tf.backbones.blocks import Backbone, NetworkSpec
@@ -91,6 +92,9 @@ class Applications:
         """Returns the models' names, without loading Keras."""
         return _application_names()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.names()
+
     def __getitem__(self, name: str) -> KerasSpec:
         return KerasSpec(
             title=name,
@@ -116,4 +120,29 @@ def _application_names():
     )
 
 
+class Presets:
+    """The image backbones of KerasHub, by the names of its presets."""
+
+    def names(self) -> tuple[str, ...]:
+        """Returns no name: KerasHub alone knows them, once it is loaded."""
+        return ()
+
+    def __contains__(self, name: str) -> bool:
+        if importlib.util.find_spec("keras_hub") is None:
+            raise missing_extra(
+                f"--backbone keras_hub:{name} needs KerasHub, not installed",
+                "keras-hub",
+            )
+        return bool(name)
+
+    def __getitem__(self, name: str) -> KerasSpec:
+        return KerasSpec(
+            title=name,
+            make=f"{_HERE}.hub:hub",
+            model=name,
+            imagenet=ByCode(f"{_HERE}.hub:weights"),
+        )
+
+
 APPLICATIONS = Applications()
+PRESETS = Presets()

@@ -105,7 +105,10 @@ def test_names_are_keras_own():
     "name, message",
     [
         ("keras:ConvNextTiny", "known: keras:Conv.*mean 'keras:ConvNeXtTiny'"),
-        ("MobileNetV3Small", "NAME. Did you mean 'keras:MobileNetV3Small'"),
+        (
+            "MobileNetV3Small",
+            "_hub:NAME. Did you mean 'keras:MobileNetV3Small'",
+        ),
         ("keras:", "known: keras:ConvNeXtBase, "),
     ],
 )
