@@ -107,17 +107,23 @@ class Applications:
 @functools.cache
 def _application_names():
     # Importing Keras takes seconds; what it offers is written in one file.
-    folder = importlib.util.find_spec("keras").submodule_search_locations[0]
-    path = pathlib.Path(folder) / "applications" / "__init__.py"
+    found = importlib.util.find_spec("keras")
+    folders = (found and found.submodule_search_locations) or ()
     return tuple(
         sorted(
             alias.name
-            for line in ast.walk(ast.parse(path.read_text("utf-8")))
+            for folder in folders
+            for line in ast.walk(_parsed(folder))
             if isinstance(line, ast.ImportFrom)
             for alias in line.names
             if alias.name[0].isupper()
         )
     )
+
+
+def _parsed(folder):
+    path = pathlib.Path(folder) / "applications" / "__init__.py"
+    return ast.parse(path.read_text("utf-8"))
 
 
 class Presets:
