@@ -49,12 +49,14 @@ class NetworkSpec:
         classifier_init: "pytorch" (uniform) or "normal" (standard deviation
             0.001): initial weights of the last layer (Sec. 7.5).
         seed: Seed of all initial weights and of dropout.
+        image_size: Side of the images, pixels, for networks of one size alone.
     """
 
     num_classes: int
     dropout: bool = True
     classifier_init: str = "pytorch"
     seed: int = 0
+    image_size: int = 224
 
 
 def place_seed(name: str, seed: int) -> int:

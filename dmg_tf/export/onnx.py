@@ -63,6 +63,7 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
                 opset=OPSET,
                 custom_op_handlers={"Erfc": (_erfc, ["Sub"])},
             )
+        _store_constants(proto, module.predict.get_concrete_function())
         onnx.checker.check_model(proto)
     except Exception as error:  # the converter raises many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -76,6 +77,25 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     if precision == "float16":
         store_in_16_bits(proto)
     return proto.SerializeToString()
+
+
+def _store_constants(proto, function) -> None:
+    """Stores the constants that a function has seen, in the file.
+
+    tf2onnx takes them for further inputs.
+    """
+    constants = {
+        inner.name: outer
+        for outer, inner in function.graph.captures
+        if outer.dtype != tf.resource
+    }
+    for tensor in list(proto.graph.input):
+        if tensor.name in constants:
+            value = constants[tensor.name].numpy()
+            proto.graph.initializer.append(
+                onnx.numpy_helper.from_array(value, tensor.name)
+            )
+            proto.graph.input.remove(tensor)
 
 
 def _erfc(graph, node, *_):

@@ -65,7 +65,9 @@ class DomainNetwork(keras.Model):
         self.classifier_init = classifier_init
         self.seed = seed
         network = BACKBONES[backbone](
-            NetworkSpec(num_classes, self.dropout, classifier_init, seed)
+            NetworkSpec(
+                num_classes, self.dropout, classifier_init, seed, image_size
+            )
         )
         _check_size(network, backbone, image_size)
         self.mean, self.std = network.mean, network.std

@@ -27,17 +27,22 @@ from dmg_tf.files import user_folder
 def application(network_spec: NetworkSpec, spec: KerasSpec) -> Backbone:
     """Returns the backbone of the model of a name in `keras.applications`."""
     with drawn_from(network_spec.seed):
-        model = model_of(spec)
+        model = model_of(spec, image_size=network_spec.image_size)
     return backbone_of(model, network_spec, spec)
 
 
-def model_of(spec: KerasSpec, weights: str | None = None) -> keras.Model:
+def model_of(
+    spec: KerasSpec, weights: str | None = None, image_size: int = 224
+) -> keras.Model:
     """Returns a model from images as this package normalises them.
 
     Args:
         spec: Its `model` is a name in `keras.applications`.
         weights: None or "imagenet".
+        image_size: Side of the images where the model must know it: a NASNet
+            crops and pads by the size. Others take any.
     """
+    side = image_size if spec.model.startswith("NASNet") else None
     make = getattr(keras.applications, spec.model)
     with warnings.catch_warnings():
         # That weights of 224 pixels are taken where the size is open.
@@ -45,19 +50,20 @@ def model_of(spec: KerasSpec, weights: str | None = None) -> keras.Model:
         return make(
             include_top=False,
             weights=weights,
-            input_tensor=own_pixels(make)[1],
+            input_tensor=own_pixels(make, side)[1],
             pooling="avg",
             **spec.arguments,
         )
 
 
-def own_pixels(make):
+def own_pixels(make, side: int | None = None):
     """Makes a model's own pixels of normalised images.
 
     Args:
         make: A function of `keras.applications`. The preprocessing in its
             module changes each channel by a factor and a shift, and may turn
             RGB into BGR: four pixels tell all of it.
+        side: Of the images, pixels; None for any.
 
     Returns:
         Symbolic images [B, H, W, 3], normalised by ImageNet's statistics, and
@@ -73,7 +79,7 @@ def own_pixels(make):
     factors = 255.0 * np.diag(factors)
     scale = factors * IMAGENET_STD
     offset = factors * IMAGENET_MEAN + shift
-    images = x = keras.Input((None, None, 3), name="images")
+    images = x = keras.Input((side, side, 3), name="images")
     if not np.allclose([scale, offset], [[1.0] * 3, [0.0] * 3]):
         x = keras.layers.Rescaling(scale.tolist(), offset.tolist())(x)
     if is_bgr:

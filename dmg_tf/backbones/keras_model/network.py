@@ -16,9 +16,11 @@ from dmg_tf.backbones.blocks import (
     place_seed,
     torchvision_entries,
 )
+from dmg_tf.backbones.cutting import nodes_of
 from dmg_tf.backbones.keras_model.spec import KerasSpec
 from dmg_tf.backbones.keras_model.stages import cut
 from dmg_tf.backbones.spec import named
+from dmg_tf.backbones.weights.untrusted import one_line
 from dmg_tf.errors import UserError
 from dmg_tf.layers.batch_norm import FusedBatchNorm
 
@@ -62,6 +64,9 @@ def backbone_of(
 ) -> Backbone:
     """Returns a model in stages, with the classifier behind it.
 
+    By default masks are on the input of the last stage, if half of the model
+    or more is before it, and of the classifier.
+
     Args:
         model: Functional: from images [B, H, W, 3] to features. Its layers
             become the backbone's.
@@ -72,6 +77,7 @@ def backbone_of(
         UserError: If it is no such model.
     """
     model = _pooled(model, spec)
+    _check_size(model, network_spec.image_size, spec)
     _rename(model)
     model = _with_own_layers(model)
     if not network_spec.dropout:
@@ -80,10 +86,13 @@ def backbone_of(
                 layer.rate = 0.0
     stages = cut(model)
     last = classifier("fc", model.outputs[0].shape[-1], network_spec)
-    names = [stage.name for stage in stages[1:]]
+    sites = [last.name]
+    lengths = [len(nodes_of(stage)) for stage in stages]
+    if len(stages) > 1 and lengths[-1] <= sum(lengths) / 2:
+        sites.insert(0, stages[-1].name)
     return Backbone(
         (*stages, last),
-        spec.mask_sites or (*names[-1:], last.name),
+        spec.mask_sites or tuple(sites),
         spec.mean,
         spec.std,
         # As of a ResNet: the inputs of the last three stages.
@@ -140,6 +149,19 @@ def _pooled(model, spec) -> keras.Model:
     if len(features.shape) in _POOLING:
         features = _POOLING[len(features.shape)](name="pool")(features)
     return keras.Model(inputs[0], features)
+
+
+def _check_size(model, side, spec) -> None:
+    """Raises UserError where a map would be empty, as of unpadded layers."""
+    if model.inputs[0].shape[1] is not None:
+        return  # it takes one size alone
+    try:
+        model.compute_output_shape((None, side, side, 3))
+    except ValueError as error:
+        raise UserError(
+            f"{spec.title} can't take images of {side} x {side} pixels "
+            f"({one_line(error)}): give a larger --image-size"
+        ) from error
 
 
 def _with_own_layers(model) -> keras.Model:

@@ -28,8 +28,7 @@ class KerasSpec(BackboneSpec):
         arguments: What is passed to it.
         mean: See `Backbone`.
         std: See `Backbone`.
-        mask_sites: See `Backbone`; none for the input of the last stage and of
-            the classifier.
+        mask_sites: See `Backbone`; none for what `from_keras` says.
     """
 
     model: str
@@ -70,7 +69,7 @@ def from_keras(
         mean: Mean of RGB in [0, 1] that images are normalised with.
         std: Standard deviation of RGB in [0, 1], likewise.
         mask_sites: Names of the stages that are masked by default; none for
-            the last one and the classifier.
+            the last one, if half of the model is before it, and the classifier.
         imagenet: Where its ImageNet weights are, by the layers' names.
         **arguments: What the function takes.
     """

@@ -101,6 +101,7 @@ class SagNet(DomainModel):
                     self.dropout,
                     self.classifier_init,
                     place_seed(name, self.seed),
+                    self.image_size,
                 )
             )
             behind = len(self.task_network.stages)

@@ -10,6 +10,7 @@ def residual(width=8, side=None):
     layers = keras.layers
     inputs = keras.Input((side, side, 3))
     x = layers.Normalization()(inputs)
+    x = layers.Normalization(mean=[0.1] * 3, variance=[2.0] * 3)(x)
     for number in (1, 2, 3):
         x = layers.Conv2D(width * number, 3, strides=2, padding="same")(x)
         x = layers.BatchNormalization(scale=number != 2)(x)

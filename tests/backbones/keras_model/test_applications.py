@@ -75,12 +75,6 @@ def known():
         yield
 
 
-def loaded(weights, backbone="small", method="dmg"):
-    model = build_model(method, backbone, 3, ("a", "b", "c"), image_size=64)
-    config = RunConfig(backbone=backbone, weights=str(weights), method=method)
-    return model, load_initial_weights(model, config)
-
-
 def assert_features(model, expected):
     """Checks what the network gives where no mask is between."""
     x = model.feature_extractor(NORMALISED)
@@ -140,23 +134,21 @@ def test_pixels_become_the_models_own(name, first):
     np.testing.assert_allclose(found, preprocess(pixels), atol=1e-4)
 
 
-def test_imagenet_weights_are_keras_own(theirs, features, file):
-    theirs.save(file)
-    model, (path, _) = loaded("imagenet")
-    assert path == str(file)
-    assert_features(model, features)
+def test_weights_are_keras_own(theirs, features, file, tmp_path):
+    model = build_model("dmg", "small", 3, ("a", "b", "c"), image_size=64)
     sites = {s: m.mask_logits.shape for s, m in model.domain_masks.items()}
     assert sites == {"stage4": (3, 128), "fc": (3, 256)}
-
-
-def test_a_file_of_keras_is_read(theirs, features, tmp_path):
-    theirs.save(tmp_path / "mine.h5")
-    model, (path, _) = loaded(tmp_path / "mine.h5", method="aggregate")
-    assert path == str(tmp_path / "mine.h5")
-    assert_features(model, features)
-    (tmp_path / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
-    with pytest.raises(UserError, match="bad.h5 do not fit MobileNet: "):
-        loaded(tmp_path / "bad.h5")
+    mine = tmp_path / "mine.h5"
+    for weights, path in (("imagenet", file), (str(mine), mine)):
+        theirs.save(path)
+        for variable, _ in model.torchvision_entries().values():
+            variable.assign(0 * variable)
+        config = RunConfig(backbone="small", weights=weights)
+        assert load_initial_weights(model, config)[0] == str(path)
+        assert_features(model, features)
+    mine.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
+    with pytest.raises(UserError, match="mine.h5 do not fit MobileNet: "):
+        applications.weights(SMALL, mine)
 
 
 def test_a_mirror_is_asked(theirs, features, file, tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """A user's model, from its masks to the exported file."""
 
-import json
 import random
 
 import keras
@@ -20,7 +19,13 @@ from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
 from tests.backbones.keras_model import models
-from tests.export.helpers import assert_close, make, prepared, some_images
+from tests.export.helpers import (
+    assert_close,
+    make,
+    prepared,
+    some_images,
+    write_run,
+)
 from tests.helpers import random_batch
 from tests.training.runs import (
     Copy,
@@ -102,7 +107,7 @@ def test_normalisation_is_this_packages():
 def test_statistics_that_are_assigned_are_used():
     stages = stages_of("own")
     before = features_of(stages)
-    (layer,) = (
+    layer, _ = (
         part
         for part in stages[0].layers
         if isinstance(part, keras.layers.Normalization)
@@ -152,6 +157,31 @@ def test_another_size_is_refused():
         build_model("dmg", "tokens", 3, DOMAINS, image_size=64)
 
 
+def test_a_stage_of_most_of_the_model_is_not_masked():
+    layers = keras.layers
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=2)(inputs)
+    ways = [layers.Conv2D(4, 3, strides=2)(x) for _ in range(2)]
+    model = keras.Model(inputs, layers.Concatenate()(ways))
+    spec = models.from_keras("own:model", title="x")
+    found = network.backbone_of(model, NetworkSpec(3), spec)
+    assert [stage.name for stage in found.stages] == ["stem", "stage1", "fc"]
+    assert found.mask_sites == ("fc",)
+
+
+def test_images_that_are_too_small_are_refused():
+    model = keras.Sequential(
+        [keras.Input((None, None, 3))]
+        + [keras.layers.Conv2D(4, 3, strides=2) for _ in range(5)]
+    )
+    spec = models.from_keras("own:model", title="Deep")
+    network.backbone_of(model, NetworkSpec(3, image_size=64), spec)
+    with pytest.raises(
+        UserError, match=r"^Deep can't take images of 32 x 32 pixels \(.*size"
+    ):
+        network.backbone_of(model, NetworkSpec(3, image_size=32), spec)
+
+
 # === Methods on it ===
 
 
@@ -187,10 +217,12 @@ def test_masks_learn_and_are_folded(name):
     assert_close(folded["mask_ens"], found)
 
 
-@pytest.mark.parametrize("method", ["mixstyle", "sagnet", "crossgrad"])
-def test_methods_that_cut_or_copy_it_learn(method):
-    model = build_model(method, "own", 3, DOMAINS, image_size=32)
-    model.total_steps = 3
+@pytest.mark.parametrize(
+    "method, options",
+    [("mixstyle", {"mixstyle_sites": ("activation_1",)}), ("crossgrad", {})],
+)
+def test_methods_that_cut_or_copy_it_learn(method, options):
+    model = build_model(method, "own", 3, DOMAINS, image_size=32, **options)
     model.compile(optimizer="sgd", run_eagerly=True)
     inputs, labels = random_batch(batch=6)
     assert np.isfinite(model.train_on_batch(inputs, labels)).all()
@@ -212,45 +244,30 @@ def test_16_bits():
     assert {w.dtype for w in model.trainable_weights} == {"float32"}
 
 
-# === A run ===
+# === Files and runs ===
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_folder, tmp_path_factory):
-    """A run, and its folder as it was after the first epoch."""
-    root = tmp_path_factory.mktemp("runs")
-    config = short_run(
-        tiny_folder, root / "whole", backbone="own", method="dmg", epochs=2
+def run_dir(tmp_path_factory):
+    return write_run(
+        make("dmg", "own"), tmp_path_factory.mktemp("runs") / "own"
     )
-    copy = Copy(root / "whole", root / "broken", after=1)
-    run_training(config, callbacks=[copy])
-    return root
-
-
-def test_resumed_bit_for_bit(runs, tiny_folder):
-    whole, broken = runs / "whole", runs / "broken"
-    run_training(
-        short_run(tiny_folder, broken, backbone="own", method="dmg", epochs=2),
-        resume=True,
-    )
-    assert without_clocks(broken) == without_clocks(whole)
-    assert_same(kept(whole), kept(broken))
 
 
 @pytest.mark.parametrize(
-    "flags", [[], ["--fold"], ["--format", "tflite"], ["--format", "onnx"]]
+    "flags", [["--fold"], ["--format", "tflite"], ["--format", "onnx"]]
 )
-def test_exported(runs, tmp_path, flags, capsys):
+def test_exported(run_dir, tmp_path, flags):
     if "onnx" in flags:
         pytest.importorskip("tf2onnx")
     path = tmp_path / "model"
     if "--format" in flags:
         path = path.with_suffix(f".{flags[-1]}")
-    # A file is run, and compared with the model, when it is written.
-    assert export.main([str(runs / "whole"), str(path), *flags]) == 0
+    # A single file is run, and compared with the model, when it is written.
+    assert export.main([str(run_dir), str(path), *flags]) == 0
     assert path.exists()
     if flags == ["--fold"]:
-        model = keras.models.load_model(runs / "whole" / "model.keras")
+        model = keras.models.load_model(run_dir / "model.keras")
         images = some_images(2)
         served = tf.saved_model.load(str(path)).signatures["serving_default"]
         assert_close(
@@ -259,8 +276,8 @@ def test_exported(runs, tmp_path, flags, capsys):
         )
 
 
-@pytest.mark.parametrize("part", ["task_network", "classifier"])
-def test_a_part_is_trained(tiny_folder, tmp_path, part):
+@pytest.mark.slow
+def test_a_run_of_a_part_resumes_bit_for_bit(tiny_folder, tmp_path):
     weights = tmp_path / "own.npz"
     entries = make("aggregate", "own").torchvision_entries()
     np.savez(
@@ -270,15 +287,20 @@ def test_a_part_is_trained(tiny_folder, tmp_path, part):
             for name, (variable, axes) in entries.items()
         },
     )
-    config = short_run(
-        tiny_folder,
-        tmp_path / "run",
-        backbone="own",
-        method="dmg",
-        train=part,
-        weights=str(weights),
-        epochs=1,
-    )
-    run_training(config)
-    environment = json.loads((tmp_path / "run/environment.json").read_text())
-    assert environment["weights"]["file"] == str(weights)
+
+    def config(output):
+        return short_run(
+            tiny_folder,
+            output,
+            backbone="own",
+            method="dmg",
+            train="task_network",
+            weights=str(weights),
+            epochs=2,
+        )
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_training(config(whole), callbacks=[Copy(whole, broken, after=1)])
+    run_training(config(broken), resume=True)
+    assert without_clocks(broken) == without_clocks(whole)
+    assert_same(kept(whole), kept(broken))
