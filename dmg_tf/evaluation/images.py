@@ -343,7 +343,7 @@ def images_of_run(
         UserError: If the data is not there, is not as it should be, or has
             other classes or domains than the model.
     """
-    before = RunConfig.from_json(results["config"])
+    before = RunConfig.from_run(results["config"])
     config = config or before
     if config.data is not None and config.data != before.data:
         place = check_data(config.data, "--data ")
