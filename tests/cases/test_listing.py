@@ -359,7 +359,7 @@ def test_splits_within_domains(tmp_path, capsys):
     assert check_data.main([str(root)]) == 0
     printed = capsys.readouterr().out
     assert "read as vlcs, 4 domains, 3 classes, 144 images" in printed
-    assert "identical" not in printed
+    assert "different classes" not in printed
     assert kinds(root).keys() == {"again", "other_counts"}
     # One split of each alone is no better.
     for domain in split_folders_vlcs.DOMAINS:

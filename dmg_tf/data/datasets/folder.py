@@ -1,10 +1,10 @@
 """A folder of domains: which images there are, and how they are split."""
 
+import functools
 import hashlib
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from dmg_tf.data.datasets.listing import (
     Splits,
@@ -14,6 +14,7 @@ from dmg_tf.data.datasets.listing import (
     splits_in_words,
     together,
 )
+from dmg_tf.data.datasets.published import Published
 from dmg_tf.data.datasets.spec import (
     PAPER_PRESETS,
     SPLITS,
@@ -28,9 +29,6 @@ from dmg_tf.data.examples import DomainData, Examples, checked
 from dmg_tf.data.names import check_spelling, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once, strangers
 from dmg_tf.errors import UserError
-
-if TYPE_CHECKING:
-    from dmg_tf.data.datasets.published import Published
 
 VALIDATION_SHARE = 0.1
 SPLITS_IN_WORDS = (
@@ -132,7 +130,7 @@ def load(
     target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
-    published: "Published | None" = None,
+    published: Published | None = None,
 ) -> DomainData:
     """Reads DIR/<domain>/<class>/<image>, or DIR/<domain>/<split>/<class>/...
 
@@ -297,6 +295,19 @@ def _split(
             labels = [label] * len(paths)
             part.append(Examples.make(paths, labels, domain_id))
     return {split: Examples.concatenate(part) for split, part in parts.items()}
+
+
+def published_spec(published: Published) -> DatasetSpec:
+    """Returns the spec of a dataset that is read as a folder, and counted."""
+    return DatasetSpec(
+        title=published.title,
+        load=functools.partial(load, published=published),
+        domains=domains,
+        recognises=published.recognises,
+        presets=PAPER_PRESETS,
+        published=published,
+        splits_in_words=SPLITS_IN_WORDS,
+    )
 
 
 SPEC = DatasetSpec(

@@ -4,14 +4,15 @@ Venkateswara et al., "Deep Hashing Network for Unsupervised Domain Adaptation",
 CVPR 2017. The authors hand it out as DIR/<domain>/<class>/<image>, with the
 domain `Real World`; copies write `Real_World`, `RealWorld` or small letters.
 
-Images by domain: 2,427, 4,365, 4,439 and 4,357 (documentation of PyKale's
-`OfficeHome`), 15,588 in all, as DomainBed's paper has it (Gulrajani and
+Images by domain: 2,427, 4,365, 4,439 and 4,357 (documentation of skada's
+`fetch_office_home`), 15,588 in all, as DomainBed's paper has it (Gulrajani and
 Lopez-Paz, ICLR 2021).
 """
 
-from dmg_tf.data.datasets.published import Published, spec_of
+from dmg_tf.data.datasets.folder import published_spec
+from dmg_tf.data.datasets.published import Published
 
-SPEC = spec_of(
+SPEC = published_spec(
     Published(
         title="Office-Home",
         images={

@@ -1,12 +1,9 @@
-"""Datasets of folders whose numbers of images are known, and checked."""
+"""What datasets of folders hold as they were published, to compare with."""
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from dmg_tf.data.datasets import folder
-from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
 from dmg_tf.data.datasets.walk import Walk
 from dmg_tf.data.names import plain
 
@@ -72,16 +69,3 @@ class Published:
             if plain(domain) in map(plain, spellings):
                 return count
         return None
-
-
-def spec_of(published: Published) -> DatasetSpec:
-    """Returns the spec of a dataset that is read as a folder is."""
-    return DatasetSpec(
-        title=published.title,
-        load=functools.partial(folder.load, published=published),
-        domains=folder.domains,
-        recognises=published.recognises,
-        presets=PAPER_PRESETS,
-        published=published,
-        splits_in_words=folder.SPLITS_IN_WORDS,
-    )

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dmg_tf.data.datasets.published import Published
 from dmg_tf.errors import UserError
 
 if TYPE_CHECKING:
-    from dmg_tf.data.datasets.published import Published
     from dmg_tf.data.examples import DomainData
 
 SPLITS = TRAIN, VALIDATION, TEST = ("train", "validation", "test")
@@ -225,7 +225,7 @@ class DatasetSpec:
     augment: str = "crop_and_jitter"
     weights: str = "imagenet"
     layout: ListLayout | None = None
-    published: "Published | None" = None
+    published: Published | None = None
     splits_in_words: str = (
         "10 % of each class and domain select the epoch, drawn by --seed; the "
         "target is scored on all images."

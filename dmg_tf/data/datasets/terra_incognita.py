@@ -9,9 +9,10 @@ Lopez-Paz, ICLR 2021). The annotations have changed since: today's download has
 24,330 images (same place), which the note on a run then says.
 """
 
-from dmg_tf.data.datasets.published import Published, spec_of
+from dmg_tf.data.datasets.folder import published_spec
+from dmg_tf.data.datasets.published import Published
 
-SPEC = spec_of(
+SPEC = published_spec(
     Published(
         title="Terra Incognita",
         images={

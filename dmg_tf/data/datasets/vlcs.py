@@ -10,9 +10,10 @@ PASCAL VOC (the table of jindongwang/transferlearning, doc/dataset.md), 10,729
 in all, as DomainBed's paper has it (Gulrajani and Lopez-Paz, ICLR 2021).
 """
 
-from dmg_tf.data.datasets.published import Published, spec_of
+from dmg_tf.data.datasets.folder import published_spec
+from dmg_tf.data.datasets.published import Published
 
-SPEC = spec_of(
+SPEC = published_spec(
     Published(
         title="VLCS",
         images={

@@ -263,6 +263,18 @@ def leave_full_split(root):
         shutil.copytree(train, root / domain / "full")
 
 
+def call_as_published(root):
+    """Calls the domains as those of Office-Home."""
+    for old, new in zip(
+        DOMAINS, ("Clipart", "Product", "Real World"), strict=True
+    ):
+        (root / old).rename(root / new)
+    for name in CLASSES:
+        (root / "Art" / name).mkdir(parents=True)
+        for i in range(10):
+            save(root / "Art" / name / f"{i}.png")
+
+
 def call_domains_splits(root):
     for old, new in zip(DOMAINS, ("train", "val", "test"), strict=True):
         (root / old).rename(root / new)

@@ -57,6 +57,7 @@ FOLDER_CASES = [
     (d.nest_in_other_splits, "split_folders", 3, "art holds dev, val"),
     (d.nest_one_domain, "split_folders", 1, "art holds splits (train) and"),
     (d.leave_full_split, "again", 3, "art/full/"),
+    (d.call_as_published, "other_counts", 5, "Art has 20 images, not 2,427"),
     (d.call_domains_splits, "split_domains", 1, "test, train, val"),
     (d.call_domain_overall, "bad_name", 1, "the domain 'overall' cannot be"),
     (d.add_case_twin, "case_twins", 3, "art: Dog = dog"),

@@ -77,7 +77,7 @@ def test_numbers_are_compared(tmp_path):
     )
 
 
-def test_a_run_and_the_check_tell_what_differs(tmp_path):
+def test_a_run_tells_what_differs(tmp_path):
     domains = ("Art", "Clipart", "Product", "Real World")
     root = write_images(tmp_path, domains, ("Bed", "Pan"), 2, size=8)
     config = RunConfig(target="Art", data=str(root)).resolve(
@@ -88,9 +88,5 @@ def test_a_run_and_the_check_tell_what_differs(tmp_path):
         "Product has 4 images, not 4,439; Real World has 4 images, not 4,357; "
         "Art has 4 images, not 2,427; 2 classes, not 65",
     )
-    problem = problems_of(check_dataset(root, fast=True))["other_counts"]
-    assert problem["severity"] == "warning" and problem["count"] == 5
-    assert problem["examples"][0] == "Art has 4 images, not 2,427"
-    assert "other_counts" not in problems_of(
-        check_dataset(root, "folder", fast=True)
-    )
+    kinds = problems_of(check_dataset(root, "folder", fast=True))
+    assert "other_counts" not in kinds
