@@ -119,6 +119,17 @@ def test_own_splits_and_lists_do_not_matter(tree):
     assert len(one.out_of_domain) == 0 and one.notes == ()
 
 
+@pytest.mark.parametrize("name", ["pacs", "domainnet"])
+def test_datasets_with_lists_are_split_as_folders(originals, name):
+    root = originals / name
+    lists = domainbed.load(DATASETS[name], root, "photo", seed=2)
+    folders = domainbed.load(DATASETS["folder"], root, "photo", seed=2)
+    for split in ("train", "validation", "out_of_domain"):
+        one, two = getattr(lists, split), getattr(folders, split)
+        assert one.paths == two.paths
+        np.testing.assert_array_equal(one.labels, two.labels)
+
+
 def test_classes_of_the_target_alone(tree):
     (tree / "d" / "x").rename(tree / "d" / "z")
     data = domainbed.load(DATASETS["folder"], tree, "d")
