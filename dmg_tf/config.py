@@ -9,7 +9,7 @@ them, before TensorFlow is loaded and before anything is written.
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dmg_tf.backbones
 import dmg_tf.data
@@ -23,6 +23,9 @@ from dmg_tf.folders.checksums import read_json
 from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS
 from dmg_tf.settings import flag_of, names_of, setting
+
+if TYPE_CHECKING:
+    from dmg_tf.data.examples import DomainData
 
 # What neither a recipe, a method nor a dataset's preset says.
 DEFAULTS = {
@@ -85,7 +88,8 @@ class RunConfig:
         group="data",
     )
     dataset: str = setting(
-        "how to read the folder; auto looks for official lists",
+        "how to read the folder; auto looks for official lists, and for the "
+        "domains of datasets that it knows",
         "auto",
         names=lambda: ("auto", *DATASETS.names()),
         group="data",
@@ -93,6 +97,13 @@ class RunConfig:
     sources: tuple[str, ...] | None = setting(
         "the domains to train on, in order (default: all but the target)",
         metavar="DOMAIN",
+        group="data",
+    )
+    split: str = setting(
+        "what is learned from, selects and is scored: the dataset's own "
+        "(given), or DomainBed's 80/20 of each domain, at random by seed",
+        "given",
+        names=lambda: ("given", "domainbed"),
         group="data",
     )
     unknown_classes: str = setting(
@@ -512,6 +523,22 @@ class RunConfig:
     def held_out(self) -> str | None:
         """The domain that training never sees; None where it sees all."""
         return None if self.target == NO_TARGET else self.target
+
+    def list_images(self) -> "DomainData":
+        """Lists the run's images, by domain and split; none is opened.
+
+        The config must be resolved.
+
+        Raises:
+            UserError: If the data is not there or not as it should be.
+        """
+        spec = DATASETS[self.dataset]
+        where = self.data, self.held_out, self.sources, self.seed
+        if self.split == "domainbed":
+            from dmg_tf.data.datasets import domainbed
+
+            return domainbed.load(spec, *where)
+        return spec.load(*where)
 
     @property
     def uses_length(self) -> bool:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from dmg_tf.data.datasets.folder import list_domain
+from dmg_tf.data.datasets.listing import list_domain
 from dmg_tf.data.datasets.walk import Walk
 from dmg_tf.data.examples import DomainData, Examples, first_few
 from dmg_tf.data.names import nfc
