@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dmg_tf.data.datasets.published import PublishedFile
 from dmg_tf.errors import UserError
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ class DatasetSpec:
         layout: Where its lists are; None where the images lie in
             DIR/<domain>/<class>/<image> and every domain must have every class.
         splits_in_words: How images are split, for people; may have two lines.
+        files: What `dmg-tf data get` gets, into one folder that `load` reads;
+            () where it does not know.
     """
 
     title: str
@@ -215,3 +218,4 @@ class DatasetSpec:
         "10 % of each class and domain select the epoch, drawn by --seed; the "
         "target is scored on all images."
     )
+    files: tuple[PublishedFile, ...] = ()
