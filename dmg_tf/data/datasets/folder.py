@@ -14,7 +14,7 @@ from dmg_tf.data.datasets.listing import (
     splits_in_words,
     together,
 )
-from dmg_tf.data.datasets.published import Published
+from dmg_tf.data.datasets.published import Published, PublishedFile
 from dmg_tf.data.datasets.spec import (
     PAPER_PRESETS,
     SPLITS,
@@ -297,7 +297,9 @@ def _split(
     return {split: Examples.concatenate(part) for split, part in parts.items()}
 
 
-def published_spec(published: Published) -> DatasetSpec:
+def published_spec(
+    published: Published, files: tuple[PublishedFile, ...] = ()
+) -> DatasetSpec:
     """Returns the spec of a dataset that is read as a folder, and counted."""
     return DatasetSpec(
         title=published.title,
@@ -307,6 +309,7 @@ def published_spec(published: Published) -> DatasetSpec:
         presets=PAPER_PRESETS,
         published=published,
         splits_in_words=SPLITS_IN_WORDS,
+        files=files,
     )
 
 

@@ -10,7 +10,7 @@ Lopez-Paz, ICLR 2021).
 """
 
 from dmg_tf.data.datasets.folder import published_spec
-from dmg_tf.data.datasets.published import Published
+from dmg_tf.data.datasets.published import Published, PublishedFile
 
 SPEC = published_spec(
     Published(
@@ -22,5 +22,17 @@ SPEC = published_spec(
             ("Real World",): 4_357,
         },
         classes=65,
-    )
+    ),
+    files=(
+        PublishedFile(
+            name="OfficeHomeDataset_10072016.zip",
+            page="https://drive.google.com/file/d/0B81rNlvomiwed0V1YUxQdC1uOTg/"
+            "view?resourcekey=0-2SNWq0CDAuWOBRRBL7ZZsw",
+            checksum="md5:b1c14819770c4448fd5b6d931031c91c",
+            folders={
+                f"OfficeHomeDataset_10072016/{domain}": domain
+                for domain in ("Art", "Clipart", "Product", "Real World")
+            },
+        ),
+    ),
 )

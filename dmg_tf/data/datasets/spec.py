@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dmg_tf.data.datasets.published import Published
+from dmg_tf.data.datasets.published import Published, PublishedFile
 from dmg_tf.errors import UserError
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ class DatasetSpec:
         published: How many images there should be in DIR/<domain>/...; None
             where that is not known.
         splits_in_words: How images are split, for people; may have two lines.
+        files: What `dmg-tf data get` gets, into one folder that `load` reads;
+            () where it does not know.
     """
 
     title: str
@@ -230,3 +232,4 @@ class DatasetSpec:
         "10 % of each class and domain select the epoch, drawn by --seed; the "
         "target is scored on all images."
     )
+    files: tuple[PublishedFile, ...] = ()

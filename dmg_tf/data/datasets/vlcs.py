@@ -11,7 +11,7 @@ in all, as DomainBed's paper has it (Gulrajani and Lopez-Paz, ICLR 2021).
 """
 
 from dmg_tf.data.datasets.folder import published_spec
-from dmg_tf.data.datasets.published import Published
+from dmg_tf.data.datasets.published import Published, PublishedFile
 
 SPEC = published_spec(
     Published(
@@ -23,5 +23,17 @@ SPEC = published_spec(
             ("VOC2007", "PASCAL"): 3_376,
         },
         classes=5,
-    )
+    ),
+    files=(
+        # DomainBed's copy.
+        PublishedFile(
+            name="VLCS.tar.gz",
+            page="https://drive.google.com/uc?id=1skwblH1_okBwxWxmRsp9_qi15hyPpxg8",
+            checksum="md5:8870171eba660927d9668f4e515928e4",
+            folders={
+                f"VLCS/{domain}": domain
+                for domain in ("Caltech101", "LabelMe", "SUN09", "VOC2007")
+            },
+        ),
+    ),
 )
