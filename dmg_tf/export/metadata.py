@@ -22,7 +22,7 @@ _SUMMARY = (
     "out_of_domain",
     "selection",
 )
-_PATHS = ("data", "output")
+_PATHS = ("data", "output", "cache_dir", "data_service")
 
 
 def checked_rule(
