@@ -10,6 +10,7 @@ from dmg_tf.console.parser import command
 from dmg_tf.data import image_root
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.evaluation.metrics.intervals import percent
+from dmg_tf.evaluation.samples import choose, rules_shown
 from dmg_tf.files import write_text
 from dmg_tf.folders.checksums import NEXT, read_json
 from dmg_tf.html.markup import Markup, join, tag
@@ -17,15 +18,16 @@ from dmg_tf.html.page import code, facts, page, panel, quiet
 from dmg_tf.report import numbers, sections
 from dmg_tf.report.cards import sample_cards
 from dmg_tf.report.confusion import confusion
+from dmg_tf.report.maps import map_rows
 from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.next_steps import next_steps
-from dmg_tf.report.samples import choose
 from dmg_tf.report.text import estimate_text, selection_text
 from dmg_tf.report.verdict import cautions, headline, measured_target
-from dmg_tf.rules import default_rule, scored_rules
+from dmg_tf.rules import rules_of
 from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
 from dmg_tf.runs.history import read_history
 from dmg_tf.runs.left_out import left_out_beside
+from dmg_tf.runs.maps import ImageMaps, read_maps
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OVERALL,
@@ -45,6 +47,7 @@ class RunFiles:
         history: Of `history.csv`.
         environment: Of `environment.json`.
         target: What was said of the target's images; None if it was not kept.
+        maps: Where the network looks in some of them; None likewise.
     """
 
     run_dir: pathlib.Path
@@ -52,6 +55,7 @@ class RunFiles:
     history: list[dict]
     environment: dict[str, Any]
     target: ScoredSplit | None
+    maps: ImageMaps | None = None
 
     @property
     def own_folder(self) -> pathlib.Path:
@@ -76,7 +80,8 @@ class RunFiles:
             target = None  # a run from before they were kept
         environment = _environment(run_dir / ENVIRONMENT)
         history = read_history(run_dir / "history.csv")
-        return cls(run_dir, results, history, environment, target)
+        maps = read_maps(run_dir)
+        return cls(run_dir, results, history, environment, target, maps)
 
 
 def _environment(path) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def write_run_report(
 
 
 def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
-    """Predicts a run's images again and writes `predictions.csv`.
+    """Predicts a run's images again: `predictions.csv`, `maps.json`.
 
     Args:
         run_dir: The folder of a finished run.
@@ -278,13 +283,9 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
         return []
     if run.target is None or not len(run.target.paths):
         return [_no_predictions(target)]
-    rule, predictions = default_rule(results), run.target.predictions
+    predictions = run.target.predictions
+    rule, domain_rules = rules_shown(predictions, rules_of(results))
     counts = predictions.confusion(rule.name, len(names))
-    domain_rules = [
-        each
-        for each in scored_rules(results)
-        if each.domain is not None and each.name in predictions.predicted
-    ]
     groups = choose(predictions, rule, domain_rules, results["config"]["seed"])
     root, data = image_root(results["config"]["data"]), image_root(data)
 
@@ -316,7 +317,21 @@ def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
             cards,
             wide=True,
         ),
+        *_maps_panel(run, path_now, root),
     ]
+
+
+def _maps_panel(run: RunFiles, path_now, root) -> list[Markup]:
+    """Returns where the network looks, if that was kept."""
+    if run.maps is None:
+        return []
+    rules, names = rules_of(run.results), run.results["class_names"]
+    rows = map_rows(run.maps, run.target, names, rules, path_now, root)
+    if rows is None:
+        return []
+    part = next((r.part for r in rules if r.name in run.maps.rules), None)
+    title = f"Where each {part} looks" if part else "Where the network looks"
+    return [panel(title, rows, wide=True)]
 
 
 def _no_predictions(target) -> Markup:

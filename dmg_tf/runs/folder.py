@@ -15,7 +15,7 @@ from dmg_tf.files import is_leftover
 from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
 from dmg_tf.folders.lock import LOCK_NAME
 from dmg_tf.registry import DATASETS
-from dmg_tf.runs import data_record, predictions
+from dmg_tf.runs import data_record, maps, predictions
 from dmg_tf.runs.data_record import DataRecord
 
 if TYPE_CHECKING:  # results are read without loading Keras
@@ -46,6 +46,7 @@ RUN_FILES = (
     MODEL,
     predictions.FILE_NAME,
     METRICS,
+    maps.MAPS,
     RESULTS,
     REPORT_NAME,
 )

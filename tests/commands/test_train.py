@@ -105,6 +105,19 @@ def test_results(finished):
     assert results["timing"]["train_images_per_second"] > 0
 
 
+def test_maps_are_of_pictures_that_the_report_shows(finished):
+    from dmg_tf.runs.maps import read_maps
+
+    found = read_maps(finished)
+    assert found.rules == ("mask/a", "mask/b")
+    assert 2 <= len(found.of) <= 8
+    for path, maps in found.of.items():
+        assert pathlib.Path(path).exists()
+        assert maps.shape == (2, 8, 8) and maps.max() in (0, 1)
+    page = (finished / "report.html").read_text("utf-8")
+    assert page.count('alt="mask of b, looking for ') == len(found.of)
+
+
 def test_predictions_are_what_was_scored(finished):
     from dmg_tf.runs.predictions import read_predictions
 

@@ -1,4 +1,4 @@
-"""Which images a report shows, by rules that it states."""
+"""Which of a domain's images are shown, by rules that a report states."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import Predictions
 
 COUNT = 6  # images a group
+_FEW = 2  # images of a group, where a few will do
 _A_CLASS = 2  # of them at the most with one true class, if there are others
 
 
@@ -85,6 +86,40 @@ def choose(
     add("Wrong", "at random, by the seed", ~right, rng.random(len(labels)))
     add("Right", "at random, by the seed", right, rng.random(len(labels)))
     return groups
+
+
+def rules_shown(
+    predictions: Predictions, rules: Sequence[PredictionRule]
+) -> tuple[PredictionRule, list[PredictionRule]]:
+    """Returns the rule that counts, and those of the domains' own predictions.
+
+    Args:
+        predictions: For images of one split.
+        rules: All of a model, the default first.
+    """
+    own = [
+        rule
+        for rule in rules
+        if rule.domain is not None and rule.name in predictions.predicted
+    ]
+    return rules[0], own
+
+
+def choose_few(
+    predictions: Predictions, rules: Sequence[PredictionRule], seed: int = 0
+) -> np.ndarray:
+    """Chooses some of the images that `choose` does, of each of its groups.
+
+    Args:
+        predictions: For images of one split.
+        rules: All of a model, the default first.
+        seed: As for `choose`.
+
+    Returns:
+        int64 [N], positions in the predictions.
+    """
+    groups = choose(predictions, *rules_shown(predictions, rules), seed)
+    return np.concatenate([group.indices[:_FEW] for group in groups])
 
 
 def _agreement(predictions, domain_rules):
