@@ -37,7 +37,9 @@ def sample_cards(
         for i in group.indices:
             path = split.paths[i]
             name = short_path(path, root)
-            picture = thumbnail(path_now(path), name)
+            picture = thumbnail(
+                path_now(path), _in_words(split, i, class_names, rule)
+            )
             lost += picture is None
             cards.append(
                 tag(
@@ -70,6 +72,16 @@ def sample_cards(
             )
         )
     return tag("div", shown), lost
+
+
+def _in_words(split, i, class_names, rule) -> str:
+    """Returns what an image shows, for those who can't see it."""
+    predictions = split.predictions
+    label = class_names[predictions.labels[i]]
+    said = class_names[predictions.predicted[rule.name][i]]
+    domain = split.domains[max(predictions.domain_ids[i], 0)]
+    told = "told right" if said == label else f"taken for {said}"
+    return f"{label} of {domain}, {told}"
 
 
 def said_of(predictions, i, class_names, rule) -> Markup:

@@ -72,7 +72,7 @@ def map_rows(
     return join(
         tag(
             "div",
-            table(["image", "picture", *heads], rows),
+            table("Maps of images", ["image", "picture", *heads], rows),
             class_="maps",
         ),
         quiet(
