@@ -16,6 +16,16 @@ from dmg_tf.runs.facts import compared_rules
 _WATCHING = threading.Lock()
 
 
+def model_rules(model) -> tuple[PredictionRule, tuple[PredictionRule, ...]]:
+    """Returns a model's first rule, and those its domains are compared by.
+
+    Args:
+        model: A built `DomainModel`.
+    """
+    known = [r for r in model.rules() if r.shown and not r.needs_domain]
+    return known[0], compared_rules(known, tuple(model.source_domains))
+
+
 class GradCam:
     """Tells which places of an image speak for the class that is predicted.
 
@@ -44,13 +54,9 @@ class GradCam:
         self._reader = last_map_reader(
             [*model.feature_extractor.layers, *model.task_network.stages]
         )
-        first, *_ = known = [
-            r for r in model.rules() if r.shown and not r.needs_domain
-        ]
+        first, own = model_rules(model)
         self._first = first.name
-        self.rules: Sequence[PredictionRule] = compared_rules(
-            known, tuple(model.source_domains)
-        ) or (first,)
+        self.rules: Sequence[PredictionRule] = own or (first,)
 
     @property
     def possible(self) -> bool:

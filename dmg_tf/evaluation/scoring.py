@@ -11,7 +11,7 @@ import numpy as np
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.evaluation.evaluator import Evaluator
-from dmg_tf.evaluation.grad_cam import GradCam
+from dmg_tf.evaluation.grad_cam import GradCam, model_rules
 from dmg_tf.evaluation.images import (
     RunImages,
     images_of_run,
@@ -69,6 +69,7 @@ def score(
             write_predictions(temporary, splits, data.class_names)
         _keep_maps(model, images, splits, checksums)
     accuracy, metrics = {"out_of_domain": {}}, {"out_of_domain": {}}
+    votes, (first, own) = {}, model_rules(model)
     for split in splits:
         part = OUT_OF_DOMAIN if split.name == OUT_OF_DOMAIN else "in_domain"
         predictions, domains = split.predictions, split.domains
@@ -76,6 +77,9 @@ def score(
         metrics[part] = split_metrics(
             predictions, domains, data.class_names, model.calibration
         )
+        names = [rule.name for rule in own]
+        if names and {first.name, *names} <= predictions.predicted.keys():
+            votes[part] = predictions.right_by_votes(first.name, names)
     numbers = {
         "class_names": list(data.class_names),
         "in_domain_split": data.in_domain_split,
@@ -91,6 +95,7 @@ def score(
             rule: own.to_json() for rule, own in model.calibration.items()
         },
         "rules": [rule.to_json() for rule in model.rules()],
+        "votes": votes,
         "mask_iou": {},
         "mask_density": {},
         **model.measures(),

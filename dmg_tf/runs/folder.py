@@ -153,6 +153,7 @@ _KINDS = {
     "metrics": {str: {str: {str: {str: object}}}},
     "calibration": {str: {str: object}},
     "counts": {str: {str: int}},
+    "votes": {str: {str: {str: int}}},
     "mask_iou": {str: {str: _fraction}},
     "mask_density": {str: {str: _fraction}},
     "selection": {str: str | int | float},
