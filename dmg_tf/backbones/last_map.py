@@ -28,6 +28,8 @@ def last_map_reader(
     """
     for stage in reversed(stages):
         layers = _layers_of(stage)
+        if not layers or _is_map(stage.output):
+            continue  # what loses places there comes back, as in an attention
         for layer in reversed(layers):
             if _is_map(layer.input) and not _is_map(layer.output):
                 return _before_pooling(layer, layers)
@@ -55,7 +57,12 @@ def _before_pooling(reader, layers):
 
 
 def _is_map(tensor) -> bool:
-    return isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
+    # Of one place, it is a vector that kept its axes.
+    return (
+        isinstance(tensor, keras.KerasTensor)
+        and len(tensor.shape) == 4
+        and tuple(tensor.shape[1:3]) != (1, 1)
+    )
 
 
 def _changes_shape(layer) -> bool:
