@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("with_stub")
 DAMAGES = int(os.environ.get("DMG_TF_DAMAGES", "12"))
 STATE = ("results.json", "model.keras", "history.csv", "config.json")
 STATE += ("predictions.csv", "metrics.csv", "report.html", "data.json")
-STATE += ("checksums.json",)
+STATE += ("checksums.json", "maps.json")
 
 
 def flags(data, output, *more, epochs=2):
