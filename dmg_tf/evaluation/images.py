@@ -279,9 +279,7 @@ def load_data(config: RunConfig) -> DomainData:
     Raises:
         UserError: If the data is not there or not as it should be.
     """
-    data = DATASETS[config.dataset].load(
-        config.data, config.held_out, config.sources, config.seed
-    )
+    data = config.list_images()
     METHODS[config.method].check_sources(config.method, data.source_domains)
     _check_unknown(data, config)
     return data
@@ -348,7 +346,7 @@ def images_of_run(
         UserError: If the data is not there, is not as it should be, or has
             other classes or domains than the model.
     """
-    before = RunConfig.from_json(results["config"])
+    before = RunConfig.from_run(results["config"])
     config = config or before
     if config.data is not None and config.data != before.data:
         place = check_data(config.data, "--data ")

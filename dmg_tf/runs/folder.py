@@ -14,7 +14,6 @@ from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import is_leftover
 from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
 from dmg_tf.folders.lock import LOCK_NAME
-from dmg_tf.registry import DATASETS
 from dmg_tf.runs import data_record, maps, predictions
 from dmg_tf.runs.data_record import DataRecord
 
@@ -203,10 +202,7 @@ def _check_moved(run_dir, results, config: RunConfig) -> None:
     old = DataRecord.read(run_dir)
     if old is None:
         return  # `check_run_dir` has refused another folder
-    data = DATASETS[config.dataset].load(
-        config.data, config.held_out, config.sources, config.seed
-    )
-    now = DataRecord.of(data, config.data)
+    now = DataRecord.of(config.list_images(), config.data)
     before = results["config"]["data"]
     bad = {
         data_record.below(path, before)
