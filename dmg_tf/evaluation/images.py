@@ -141,11 +141,11 @@ class RunImages:
 
     def in_domain(self) -> tf.data.Dataset:
         """Returns the sources' images that are scored."""
-        return self._plain(self.data.in_domain)
+        return self.plain(self.data.in_domain)
 
     def target(self) -> tf.data.Dataset:
         """Returns the target's images that are scored."""
-        return self._plain(self.data.out_of_domain)
+        return self.plain(self.data.out_of_domain)
 
     def tracked_target(self) -> tf.data.Dataset:
         """Returns the same, to be scored with each validation."""
@@ -154,13 +154,13 @@ class RunImages:
     def _each_time(self, examples: Examples) -> tf.data.Dataset:
         if self._features is not None:
             return self._features.dataset(examples, self.config.batch_size)
-        return self._plain(examples)
+        return self.plain(examples)
 
     @property
     def sources(self) -> "SourceStreams":
         """The `SourceImages` of the run: what its method may look at."""
         splits = {"train": self.data.train, "validation": self.data.validation}
-        return SourceStreams(splits, self._plain, self._model)
+        return SourceStreams(splits, self.plain, self._model)
 
     def naming_bad(self, stream: TrainingStream):
         """Names the file where an image of the training can't be read.
@@ -183,7 +183,12 @@ class RunImages:
         target = data.out_of_domain.paths if self.config.track_target else ()
         return [*data.validation.paths, *target]
 
-    def _plain(self, examples: Examples) -> tf.data.Dataset:
+    def plain(self, examples: Examples) -> tf.data.Dataset:
+        """Returns some of the run's images once, unaugmented.
+
+        Args:
+            examples: Which.
+        """
         kept = self._kept.issuperset(examples.paths)
         return evaluation_dataset(
             examples,

@@ -21,6 +21,7 @@ _SUMMARY = (
     "in_domain",
     "out_of_domain",
     "selection",
+    "votes",
 )
 _PATHS = ("data", "output", "cache_dir", "data_service")
 
