@@ -23,7 +23,11 @@ from dmg_tf.data.service.client import (
     undecodable_path,
 )
 from dmg_tf.data.streams.cache import default_folder, make_cache
-from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.evaluation import (
+    ImageSpec,
+    evaluation_dataset,
+    few_images,
+)
 from dmg_tf.data.streams.features import (
     FeatureCache,
     FeatureStream,
@@ -141,11 +145,11 @@ class RunImages:
 
     def in_domain(self) -> tf.data.Dataset:
         """Returns the sources' images that are scored."""
-        return self.plain(self.data.in_domain)
+        return self._plain(self.data.in_domain)
 
     def target(self) -> tf.data.Dataset:
         """Returns the target's images that are scored."""
-        return self.plain(self.data.out_of_domain)
+        return self._plain(self.data.out_of_domain)
 
     def tracked_target(self) -> tf.data.Dataset:
         """Returns the same, to be scored with each validation."""
@@ -154,13 +158,13 @@ class RunImages:
     def _each_time(self, examples: Examples) -> tf.data.Dataset:
         if self._features is not None:
             return self._features.dataset(examples, self.config.batch_size)
-        return self.plain(examples)
+        return self._plain(examples)
 
     @property
     def sources(self) -> "SourceStreams":
         """The `SourceImages` of the run: what its method may look at."""
         splits = {"train": self.data.train, "validation": self.data.validation}
-        return SourceStreams(splits, self.plain, self._model)
+        return SourceStreams(splits, self._plain, self._model)
 
     def naming_bad(self, stream: TrainingStream):
         """Names the file where an image of the training can't be read.
@@ -183,19 +187,21 @@ class RunImages:
         target = data.out_of_domain.paths if self.config.track_target else ()
         return [*data.validation.paths, *target]
 
-    def plain(self, examples: Examples) -> tf.data.Dataset:
-        """Returns some of the run's images once, unaugmented.
+    def few(self, examples: Examples) -> tf.Tensor:
+        """Returns a handful of images, float32 [N, H, W, 3], unaugmented."""
+        return few_images(examples, self.spec, self._cache_of(examples))
 
-        Args:
-            examples: Which.
-        """
-        kept = self._kept.issuperset(examples.paths)
+    def _plain(self, examples: Examples) -> tf.data.Dataset:
         return evaluation_dataset(
             examples,
             self.spec,
             self.config.batch_size,
-            self._cache if kept else None,
+            self._cache_of(examples),
         )
+
+    def _cache_of(self, examples: Examples):
+        kept = self._kept.issuperset(examples.paths)
+        return self._cache if kept else None
 
 
 class SourceStreams:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
@@ -154,9 +153,9 @@ def _keep_maps(model, images: RunImages, splits, checksums) -> None:
     chosen = choose_few(target.predictions, model.rules(), images.config.seed)
     some = images.data.out_of_domain.select(chosen)
     with naming_bad_images(some.paths):
-        found = [cam(inputs["image"])[1] for inputs, _ in images.plain(some)]
+        _, maps = cam(images.few(some))
     names = [rule.name for rule in cam.rules]
-    write_maps(checksums, names, some.paths, np.concatenate(found))
+    write_maps(checksums, names, some.paths, maps)
 
 
 def evaluate_run(
