@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dmg_tf.backbones
 import dmg_tf.data
@@ -25,8 +25,29 @@ from dmg_tf.methods.spec import Batches, no_option, owners_of
 from dmg_tf.registry import BACKBONES, DATASETS, METHODS, file_part
 from dmg_tf.settings import flag_of, names_of, setting
 
-# What neither a method nor a dataset's preset says.
-DEFAULTS = {"optimizer": "adam", "sampling": "pooled"}
+if TYPE_CHECKING:
+    from dmg_tf.data.examples import DomainData
+
+# What neither a recipe, a method nor a dataset's preset says.
+DEFAULTS = {
+    "augment": "paper",
+    "optimizer": "adam",
+    "sharpness": "none",
+    "average": "none",
+    "sampling": "pooled",
+}
+# {word of --recipe: what it changes}; docs/recipes.md says how it was chosen.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "strong": {
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup": 0.5,
+        "label_smoothing": 0.1,
+        "average": "ema",
+    },
+}
 # {(setting, word): what that word alone asks for, and its default}.
 PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("average", "ema"): {"ema_decay": 0.999},
@@ -68,7 +89,8 @@ class RunConfig:
         group="data",
     )
     dataset: str = setting(
-        "how to read the folder; auto looks for official lists",
+        "how to read the folder; auto looks for official lists, and for the "
+        "domains of datasets that it knows",
         "auto",
         names=lambda: ("auto", *DATASETS.names()),
         group="data",
@@ -76,6 +98,13 @@ class RunConfig:
     sources: tuple[str, ...] | None = setting(
         "the domains to train on, in order (default: all but the target)",
         metavar="DOMAIN",
+        group="data",
+    )
+    split: str = setting(
+        "what is learned from, selects and is scored: the dataset's own "
+        "(given), or DomainBed's 80/20 of each domain, at random by seed",
+        "given",
+        names=lambda: ("given", "domainbed"),
         group="data",
     )
     unknown_classes: str = setting(
@@ -121,10 +150,9 @@ class RunConfig:
     image_size: int | None = setting(
         "side of the square input, pixels", at_least=32, group="images"
     )
-    augment: str = setting(
+    augment: str | None = setting(
         "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
         "and RandAugment), none",
-        "paper",
         names=lambda: ("paper", "randaugment", "none"),
         group="images",
     )
@@ -147,6 +175,13 @@ class RunConfig:
         metavar="ADDRESS",
         check=parse_address,
         group="images",
+    )
+    recipe: str = setting(
+        "what flags that are not given stand for: the paper's settings, or "
+        "strong, a bundle of what came later (docs/recipes.md)",
+        "paper",
+        names=lambda: tuple(RECIPES),
+        group="training",
     )
     train: str = setting(
         "what learns: all, the task network (from the first masked layer on), "
@@ -227,10 +262,9 @@ class RunConfig:
         names=lambda: ("none", "balanced"),
         group="training",
     )
-    sharpness: str = setting(
+    sharpness: str | None = setting(
         "take the gradient where the loss is worst nearby: sam, or sagm (its "
         "mean with the gradient here); a step costs two",
-        "none",
         names=lambda: ("none", "sam", "sagm"),
         group="training",
     )
@@ -245,10 +279,9 @@ class RunConfig:
         at_least=0,
         group="training",
     )
-    average: str = setting(
+    average: str | None = setting(
         "average the weights: ema (moving, scored in their place) or swad (of "
         "all steps in the valley of the validation loss)",
-        "none",
         names=lambda: ("none", "swad", "ema"),
         group="training",
     )
@@ -378,10 +411,15 @@ class RunConfig:
             filled["target"] = nfc(self.target)
         if self.sources is not None:
             filled["sources"] = tuple(map(nfc, self.sources))
-        preset = {**DEFAULTS, **DATASETS[dataset].presets, **method.defaults}
+        preset = {
+            **DEFAULTS,
+            **DATASETS[dataset].presets,
+            **method.defaults,
+            **RECIPES.get(self.recipe, {}),  # `check` says if it is none
+        }
         for (name, word), parts in PARTS.items():
-            if getattr(self, name) == word:
-                preset.update(parts)
+            if (getattr(self, name) or preset.get(name)) == word:
+                preset = {**parts, **preset}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
@@ -398,6 +436,15 @@ class RunConfig:
         config = dataclasses.replace(self, **filled)
         config.check()
         return config
+
+    def of_recipe(self) -> dict[str, Any]:
+        """Returns {name: value} of what recipes change, as this one has it."""
+        names = {name for bundle in RECIPES.values() for name in bundle}
+        for (name, _), parts in PARTS.items():
+            names.update(parts if name in names else ())
+        plain = dataclasses.replace(self, **dict.fromkeys(names))
+        plain = plain.resolve(self.dataset)
+        return {name: getattr(plain, name) for name in sorted(names)}
 
     def check(self) -> None:
         """Checks names and ranges of everything that is not None.
@@ -483,6 +530,22 @@ class RunConfig:
         """The domain that training never sees; None where it sees all."""
         return None if self.target == NO_TARGET else self.target
 
+    def list_images(self) -> "DomainData":
+        """Lists the run's images, by domain and split; none is opened.
+
+        The config must be resolved.
+
+        Raises:
+            UserError: If the data is not there or not as it should be.
+        """
+        spec = DATASETS[self.dataset]
+        where = self.data, self.held_out, self.sources, self.seed
+        if self.split == "domainbed":
+            from dmg_tf.data.datasets import domainbed
+
+            return domainbed.load(spec, *where)
+        return spec.load(*where)
+
     @property
     def uses_length(self) -> bool:
         """Whether a step depends on the length of the run."""
@@ -524,6 +587,17 @@ class RunConfig:
         return settings.from_plain(cls, {**general, "options": options})
 
     @classmethod
+    def from_run(cls, values: Mapping[str, Any]) -> "RunConfig":
+        """Reads what a run wrote down, without open choices.
+
+        What there was no setting for at its time was as `DEFAULTS` has it.
+
+        Raises:
+            UserError: As `from_json`.
+        """
+        return cls.from_json({**DEFAULTS, **values})
+
+    @classmethod
     def read(cls, run_dir: str | pathlib.Path) -> "RunConfig":
         """Reads `config.json` of a run folder.
 
@@ -533,7 +607,7 @@ class RunConfig:
         """
         path = pathlib.Path(run_dir) / "config.json"
         try:
-            config = cls.from_json(read_json(path))
+            config = cls.from_run(read_json(path))
             config.check()
         except OSError as error:
             raise UserError(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dmg_tf.config import GENERAL, RunConfig
+from dmg_tf.config import GENERAL, PARTS, RECIPES, RunConfig
 from dmg_tf.console.parser import OneLineParser
 from dmg_tf.errors import UserError
 from dmg_tf.flags import (
@@ -49,6 +49,39 @@ def test_flags_win_over_presets():
     assert config.options.mask_sites == ("fc",)
     assert config.options.siou_weight == 1e-3
     assert config.weights == "none"
+
+
+def test_a_recipe_stands_for_flags_that_are_not_given():
+    paper = parsed("--target", "a").resolve("folder")
+    assert paper == parsed("--target", "a", "--recipe", "paper").resolve(
+        "folder"
+    )
+    assert (paper.average, paper.augment, paper.sharpness) == (
+        *("none", "paper", "none"),
+    )
+    strong = parsed("--target", "a", "--recipe", "strong").resolve("folder")
+    for name, value in RECIPES["strong"].items():
+        assert getattr(strong, name) == value != getattr(paper, name)
+    for (name, word), parts in PARTS.items():
+        for part, value in parts.items():
+            if getattr(strong, name) == word:
+                assert getattr(strong, part) == value
+    one = parsed(
+        *("--target", "a", "--recipe", "strong", "--average", "none"),
+        *("--label-smoothing", "0.2"),
+    ).resolve("folder")
+    assert one.average == "none" and one.ema_decay is None
+    assert one.label_smoothing == 0.2 and one.optimizer == strong.optimizer
+    # What a run wrote down says all, with the recipe and without.
+    assert RunConfig.from_run(one.to_json()).resolve("folder") == one
+
+
+def test_a_run_of_before_a_setting_had_its_default():
+    config = parsed("--target", "a").resolve("folder")
+    written = config.to_json()
+    for name in ("recipe", "average", "augment", "sharpness"):
+        del written[name]
+    assert RunConfig.from_run(written) == config
 
 
 def test_json_round_trip():

@@ -35,7 +35,7 @@ SCRIPTS = {
     "python -m dmg_tf.data.shapes": "data shapes",
     "python -m dmg_tf.data.service": "data service",
 }
-DATA = {"shapes": "shapes", "service": "data_service"}
+DATA = {"get": "get_data", "shapes": "shapes", "service": "data_service"}
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 

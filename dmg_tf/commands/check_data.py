@@ -24,8 +24,8 @@ def make_parser() -> OneLineParser:
         "--dataset",
         choices=readable_as(),
         default="auto",
-        help="how to read the folder; auto looks for official lists "
-        "(default: auto)",
+        help="how to read the folder; auto looks for official lists, and for "
+        "the domains of datasets that it knows (default: auto)",
     )
     parser.add_argument(
         "--fast",

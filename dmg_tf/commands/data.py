@@ -1,4 +1,4 @@
-"""`dmg-tf data shapes` and `dmg-tf data service`."""
+"""`dmg-tf data get`, `dmg-tf data shapes` and `dmg-tf data service`."""
 
 import importlib
 import sys
@@ -7,10 +7,11 @@ from dmg_tf.console.parser import command, program, running
 from dmg_tf.console.printable import say
 from dmg_tf.errors import unknown_name
 
-_PARTS = {"shapes": "shapes", "service": "data_service"}
+_PARTS = {"get": "get_data", "shapes": "shapes", "service": "data_service"}
 _USAGE = """\
-usage: {} {{shapes,service}} ...
+usage: {} {{get,shapes,service}} ...
 
+  get      download a published dataset, check it and unpack it
   shapes   draw the built-in dataset into a folder
   service  start a part of a tf.data service, which prepares images"""
 

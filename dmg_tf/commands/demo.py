@@ -9,6 +9,7 @@ import signal
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.printable import say
 from dmg_tf.console.quiet import load_tensorflow
+from dmg_tf.demo.samples import find_samples
 from dmg_tf.demo.server import DemoServer, is_loopback
 from dmg_tf.predict.predictor import (
     add_trust,
@@ -80,7 +81,10 @@ def serve(args: argparse.Namespace) -> None:
         predictor = load_predictor(args.model, trust=args.trust)
         server.predictor = DemoPredictor(predictor)
         say(server.predictor.text())
-        if not is_loopback(args.host):
+        if is_loopback(args.host):
+            # The data may be nobody else's business.
+            server.offer(find_samples(args.model, server.max_bytes))
+        else:
             say(
                 f"{args.host} is open to other machines, without a password "
                 "and without encryption"

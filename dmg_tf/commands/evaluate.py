@@ -10,7 +10,8 @@ import pathlib
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import OneLineParser, program
 from dmg_tf.console.quiet import load_tensorflow
-from dmg_tf.errors import unknown_name
+from dmg_tf.errors import UserError, unknown_name
+from dmg_tf.evaluation.new_site import has_labels
 from dmg_tf.rules import rules_of
 from dmg_tf.runs.folder import read_results
 
@@ -21,8 +22,8 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="other data with the same domains and classes, or a new site "
-        "alone: DIR/<class>/<image>",
+        help="other data with the same domains and classes; a new site alone: "
+        "DIR/<class>/<image>; or images without labels",
     )
     parser.add_argument(
         "--target", metavar="DOMAIN", help="the domain to score as target"
@@ -53,8 +54,19 @@ def make_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     config = RunConfig.read(args.run_dir)
-    _check_rules(args.prediction_rule or (), read_results(args.run_dir))
+    before = read_results(args.run_dir)
+    _check_rules(args.prediction_rule or (), before)
+    unlabelled = bool(
+        args.data and not args.target and not has_labels(args.data, before)
+    )
+    if unlabelled and len(args.prediction_rule or ()) > 1:
+        raise UserError(
+            f"{args.data} has no labels to compare rules by: give one "
+            "--prediction-rule"
+        )
     load_tensorflow()
+    if unlabelled:
+        return _unlabelled(args, config)
     from dmg_tf.evaluation.scoring import evaluate_run
     from dmg_tf.report.text import show_results
 
@@ -72,6 +84,24 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(results, indent=2))
     else:
         show_results(results, pathlib.Path(args.run_dir))
+    return 0
+
+
+def _unlabelled(args, config) -> int:
+    from dmg_tf.predict.unlabelled import evaluate_unlabelled
+    from dmg_tf.predict.unlabelled_text import show_unlabelled
+
+    found = evaluate_unlabelled(
+        args.run_dir,
+        args.data,
+        (args.prediction_rule or [None])[0],
+        args.batch_size or config.batch_size,
+        (args.on_bad_image or config.on_bad_image) == "skip",
+    )
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        show_unlabelled(found)
     return 0
 
 

@@ -19,7 +19,7 @@ COMMANDS = {
     "paper": ("paper", "make the paper's tables and figures from a sweep"),
     "demo": ("demo", "serve a model as a web page on this machine"),
     "methods": ("methods", "list the methods and their options"),
-    "data": ("data", "draw the built-in dataset; start a tf.data service"),
+    "data": ("data", "get a dataset, draw the built-in one, serve tf.data"),
 }
 
 

@@ -29,8 +29,8 @@ def make_parser() -> OneLineParser:
     parser.add_argument(
         "--score",
         action="store_true",
-        help="predict all images again first, for predictions.csv; accuracies "
-        "stay those of results.json",
+        help="predict all images again first, for predictions.csv and "
+        "maps.json; accuracies stay those of results.json",
     )
     return parser
 

@@ -20,7 +20,6 @@ from dmg_tf.flags import (
     config_from_args,
     method_of,
 )
-from dmg_tf.registry import DATASETS
 from dmg_tf.studies.devices import check_devices
 from dmg_tf.studies.search.cluster import process_from_environment
 from dmg_tf.studies.search.flags import (
@@ -88,11 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     args = make_parser(argv).parse_args(argv)
     process = process_from_environment()
     search = search_from_args(args)
-    config = search.config
     # A wrong target would fail each trial; no image is opened here.
-    DATASETS[search.dataset].load(
-        config.data, config.held_out, config.sources, config.seed
-    )
+    search.config.replace(dataset=search.dataset).list_images()
     load_tensorflow()
     from dmg_tf.studies.search.results import collect, write_results
     from dmg_tf.studies.search.sensitivity import write_figures

@@ -13,6 +13,11 @@ DATASETS.register("shapes", "dmg_tf.data.shapes.spec:SPEC")
 DATASETS.register("image_table", "dmg_tf.data.datasets.table:SPEC")
 DATASETS.register("pacs", "dmg_tf.data.datasets.pacs:SPEC")
 DATASETS.register("domainnet", "dmg_tf.data.datasets.domainnet:SPEC")
+DATASETS.register("vlcs", "dmg_tf.data.datasets.vlcs:SPEC")
+DATASETS.register("office_home", "dmg_tf.data.datasets.office_home:SPEC")
+DATASETS.register(
+    "terra_incognita", "dmg_tf.data.datasets.terra_incognita:SPEC"
+)
 DATASETS.register("folder", "dmg_tf.data.datasets.folder:SPEC")
 
 

@@ -169,6 +169,12 @@ def checked(data: DomainData, apart: bool = False) -> DomainData:
     """
     data = _without_unknown(data)
     _check(data, apart)
+    notes = data.notes + notes_on_names(data)
+    return dataclasses.replace(data, notes=notes)
+
+
+def notes_on_names(data: DomainData) -> tuple[str, ...]:
+    """Returns what `checked` notes on classes and on names."""
     lacking = tuple(
         f"{domain} has no image of {first_few(names)} to learn from; other "
         "sources teach it"
@@ -187,9 +193,7 @@ def checked(data: DomainData, apart: bool = False) -> DomainData:
         *twin_note("domains", domains),
         *twin_note("classes", data.class_names),
     )
-    return dataclasses.replace(
-        data, notes=data.notes + lacking + unknown + twins
-    )
+    return lacking + unknown + twins
 
 
 def _without_unknown(data: DomainData) -> DomainData:

@@ -87,12 +87,13 @@ def twin_note(kind: str, names: Iterable[str]) -> tuple[str, ...]:
 
 def double_of(name: str, others: Iterable[str]) -> str:
     """Returns one of other names that is it by another spelling, or ""."""
-    plain = _plain(name)
-    same = (o for o in others if o != name and plain and _plain(o) == plain)
+    short = plain(name)
+    same = (o for o in others if o != name and short and plain(o) == short)
     return next(same, "")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Returns a name's letters and digits, in small letters."""
     return "".join(filter(str.isalnum, nfc(name.casefold())))
 
 

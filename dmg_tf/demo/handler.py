@@ -52,7 +52,7 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def do_GET(self):  # noqa: N802
-        """Sends a file of the page, or what the model is."""
+        """Sends a file of the page, what the model is, or a sample."""
         # A body is of no use here, and would be read as the next request.
         self.close_connection |= "Content-Length" in self.headers
         route = self._checked_route()
@@ -60,17 +60,35 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
             name, kind = _FILES[route]
             self._send(200, (_PAGE / name).read_bytes(), kind)
         elif route == "/model":
+            samples = self.server.samples
             self._send_json(
                 200,
                 {
                     **self.server.predictor.describe(),
                     "max_bytes": self.server.max_bytes,
+                    "samples": [
+                        {"href": href, "title": sample.title}
+                        for href, sample in samples.items()
+                    ],
                 },
             )
+        elif route == "/health":
+            # It serves only once the model is loaded.
+            self._send_json(200, {"status": "ok"})
+        elif route in self.server.samples:
+            self._send_sample(self.server.samples[route])
         elif route:
             self._refuse_method("POST")
 
     do_HEAD = do_GET  # noqa: N815
+
+    def _send_sample(self, sample):
+        try:
+            contents = pathlib.Path(sample.path).read_bytes()
+        except OSError:
+            self.send_error(404, "the picture is not there any more")
+        else:
+            self._send(200, contents, sample.kind)
 
     def do_POST(self):  # noqa: N802
         """Predicts the picture in the body."""
@@ -87,10 +105,11 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
         if len(contents) < size:
             self.send_error(400, "the body ended early")
             return
+        asked = {"maps": True} if "maps=1" in self._query() else {}
         # How long others keep the model busy is not the client's doing.
         self.server.deadlines.pop(self.connection, None)
         try:
-            answer = self.server.predictor.predict(contents)
+            answer = self.server.predictor.predict(contents, **asked)
         except BadPicture as error:
             self._send_json(error.status, {"error": str(error)})
         except Exception:
@@ -123,10 +142,14 @@ class DemoHandler(http.server.BaseHTTPRequestHandler):
             self.send_error(403, "requests from other pages are refused")
             return None
         route = self.path.partition("?")[0]
-        if route in (*_FILES, "/model", "/predict"):
+        known = (*_FILES, *self.server.samples, "/model", "/health", "/predict")
+        if route in known:
             return route
         self.send_error(404, "there is nothing here")
         return None
+
+    def _query(self) -> list[str]:
+        return self.path.partition("?")[2].split("&")
 
     def _checked_size(self) -> int | None:
         """Returns the body's size; None if it was refused, unread."""

@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 from dmg_tf.demo.handler import DemoHandler
+from dmg_tf.demo.samples import Sample
 from dmg_tf.errors import UserError
 
 # A thread each.
@@ -25,7 +27,8 @@ _BUSY = (
 class DemoServer(http.server.ThreadingHTTPServer):
     """Answers with a thread a connection, and one model for all of them.
 
-    The address is taken at once; set `predictor` before `serve_forever`.
+    The address is taken at once; set `predictor`, and `samples` if there are
+    any, before `serve_forever`.
 
     Args:
         host: Name or address to serve on.
@@ -43,6 +46,7 @@ class DemoServer(http.server.ThreadingHTTPServer):
     def __init__(self, host: str, port: int, max_bytes: int):
         self.max_bytes = max_bytes
         self.predictor = None
+        self.samples: dict[str, Sample] = {}
         self._free = threading.Semaphore(_MOST_CONNECTIONS)
         # {connection: when all of its request must have come}
         self.deadlines = {}
@@ -53,6 +57,10 @@ class DemoServer(http.server.ThreadingHTTPServer):
             super().__init__(addresses[0][4][:2], DemoHandler)
         except (OSError, UnicodeError) as error:
             raise UserError(_why_not(error, host, port)) from error
+
+    def offer(self, samples: Sequence[Sample]) -> None:
+        """Lets the page show pictures to try, each at an address of its own."""
+        self.samples = {f"/samples/{i}": s for i, s in enumerate(samples)}
 
     @property
     def url(self) -> str:

@@ -23,7 +23,11 @@ from dmg_tf.data.service.client import (
     undecodable_path,
 )
 from dmg_tf.data.streams.cache import default_folder, make_cache
-from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
+from dmg_tf.data.streams.evaluation import (
+    ImageSpec,
+    evaluation_dataset,
+    few_images,
+)
 from dmg_tf.data.streams.features import (
     FeatureCache,
     FeatureStream,
@@ -183,14 +187,21 @@ class RunImages:
         target = data.out_of_domain.paths if self.config.track_target else ()
         return [*data.validation.paths, *target]
 
+    def few(self, examples: Examples) -> tf.Tensor:
+        """Returns a handful of images, float32 [N, H, W, 3], unaugmented."""
+        return few_images(examples, self.spec, self._cache_of(examples))
+
     def _plain(self, examples: Examples) -> tf.data.Dataset:
-        kept = self._kept.issuperset(examples.paths)
         return evaluation_dataset(
             examples,
             self.spec,
             self.config.batch_size,
-            self._cache if kept else None,
+            self._cache_of(examples),
         )
+
+    def _cache_of(self, examples: Examples):
+        kept = self._kept.issuperset(examples.paths)
+        return self._cache if kept else None
 
 
 class SourceStreams:
@@ -274,9 +285,7 @@ def load_data(config: RunConfig) -> DomainData:
     Raises:
         UserError: If the data is not there or not as it should be.
     """
-    data = DATASETS[config.dataset].load(
-        config.data, config.held_out, config.sources, config.seed
-    )
+    data = config.list_images()
     METHODS[config.method].check_sources(config.method, data.source_domains)
     _check_unknown(data, config)
     return data
@@ -343,7 +352,7 @@ def images_of_run(
         UserError: If the data is not there, is not as it should be, or has
             other classes or domains than the model.
     """
-    before = RunConfig.from_json(results["config"])
+    before = RunConfig.from_run(results["config"])
     config = config or before
     if config.data is not None and config.data != before.data:
         place = check_data(config.data, "--data ")

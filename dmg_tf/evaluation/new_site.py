@@ -5,12 +5,49 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from dmg_tf.data.datasets.folder import list_domain
+from dmg_tf.data import check_data, detect_dataset
+from dmg_tf.data.datasets.listing import list_domain
 from dmg_tf.data.datasets.walk import Walk
 from dmg_tf.data.examples import DomainData, Examples, first_few
-from dmg_tf.data.names import nfc
+from dmg_tf.data.names import double_of, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once
 from dmg_tf.errors import UserError
+from dmg_tf.registry import DATASETS
+
+
+def has_labels(root: str, results: Mapping[str, Any]) -> bool:
+    """Returns whether a folder's own folders may say what its images show.
+
+    A class, or a domain, that is spelled otherwise than the model's may be
+    meant by it: that is told as a mistake, and not taken for no labels.
+
+    Args:
+        root: The folder, or a table.
+        results: What the run's `results.json` holds.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not check_data(root, "--data ").is_dir():
+        return True
+    classes = results["class_names"]
+    known = (*classes, *results["source_domains"])
+    walk = Walk(root)
+    try:
+        outer = walk.folders()
+        inner = {each for name in outer for each in walk.folders(name)}
+        labelled = _any_of(outer, known) or _any_of(inner, classes)
+        if labelled or not walk.has_image(""):
+            return True
+    except OSError:
+        return True  # what can't be read is told by who reads it
+    return not DATASETS[detect_dataset("auto", root)].fallback
+
+
+def _any_of(names, known) -> bool:
+    return any(
+        name in known or double_of(name, known) for name in map(nfc, names)
+    )
 
 
 def site_alone(

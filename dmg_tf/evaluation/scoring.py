@@ -10,6 +10,7 @@ import keras
 from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.evaluation.evaluator import Evaluator
+from dmg_tf.evaluation.grad_cam import GradCam, model_rules
 from dmg_tf.evaluation.images import (
     RunImages,
     images_of_run,
@@ -18,9 +19,11 @@ from dmg_tf.evaluation.images import (
 )
 from dmg_tf.evaluation.metrics.calibration import of_each
 from dmg_tf.evaluation.metrics.summary import metrics_csv, split_metrics
+from dmg_tf.evaluation.samples import choose_few
 from dmg_tf.folders.checksums import Checksums
 from dmg_tf.runs.data_record import note_on_images
 from dmg_tf.runs.folder import METRICS, load_checked_model, read_results
+from dmg_tf.runs.maps import write_maps
 from dmg_tf.runs.predictions import (
     FILE_NAME,
     OUT_OF_DOMAIN,
@@ -63,7 +66,9 @@ def score(
     if checksums:
         with checksums.replacing(FILE_NAME) as temporary:
             write_predictions(temporary, splits, data.class_names)
+        _keep_maps(model, images, splits, checksums)
     accuracy, metrics = {"out_of_domain": {}}, {"out_of_domain": {}}
+    votes, (first, own) = {}, model_rules(model)
     for split in splits:
         part = OUT_OF_DOMAIN if split.name == OUT_OF_DOMAIN else "in_domain"
         predictions, domains = split.predictions, split.domains
@@ -71,6 +76,9 @@ def score(
         metrics[part] = split_metrics(
             predictions, domains, data.class_names, model.calibration
         )
+        names = [rule.name for rule in own]
+        if names and {first.name, *names} <= predictions.predicted.keys():
+            votes[part] = predictions.right_by_votes(first.name, names)
     numbers = {
         "class_names": list(data.class_names),
         "in_domain_split": data.in_domain_split,
@@ -86,6 +94,7 @@ def score(
             rule: own.to_json() for rule, own in model.calibration.items()
         },
         "rules": [rule.to_json() for rule in model.rules()],
+        "votes": votes,
         "mask_iou": {},
         "mask_density": {},
         **model.measures(),
@@ -132,6 +141,21 @@ def _predicted(model, images: RunImages, rules) -> list[ScoredSplit]:
                 found = evaluator(stream, bar.advance)
             scored.append(ScoredSplit(name, examples.paths, domains, found))
     return scored
+
+
+def _keep_maps(model, images: RunImages, splits, checksums) -> None:
+    """Writes where the network looks in a few of the target's images."""
+    cam = GradCam(model)
+    outside = [split for split in splits if split.name == OUT_OF_DOMAIN]
+    if not (outside and cam.possible):
+        return
+    (target,) = outside
+    chosen = choose_few(target.predictions, model.rules(), images.config.seed)
+    some = images.data.out_of_domain.select(chosen)
+    with naming_bad_images(some.paths):
+        _, maps = cam(images.few(some))
+    names = [rule.name for rule in cam.rules]
+    write_maps(checksums, names, some.paths, maps)
 
 
 def evaluate_run(

@@ -68,7 +68,7 @@ def calibration_sample(
     Raises:
         UserError: If the run's images are gone or are others.
     """
-    config = RunConfig.from_json(results["config"])
+    config = RunConfig.from_run(results["config"])
     if data is not None:
         config = dataclasses.replace(config, data=data)
     elif config.data is not None and not pathlib.Path(config.data).exists():

@@ -21,8 +21,9 @@ _SUMMARY = (
     "in_domain",
     "out_of_domain",
     "selection",
+    "votes",
 )
-_PATHS = ("data", "output")
+_PATHS = ("data", "output", "cache_dir", "data_service")
 
 
 def checked_rule(

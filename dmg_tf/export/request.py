@@ -50,6 +50,7 @@ FORMATS = {
         extra="onnx",
         needs=("tf2onnx", "onnxruntime"),
     ),
+    "hub": Format("dmg_tf.export.hub:export_hub"),
 }
 
 

@@ -28,7 +28,8 @@ def export_saved_model(
 
     Resizing and normalisation are inside. `serving_module` lists the
     signatures. What the model is and how well it did travels in
-    `assets/metadata.json` and in the signature `metadata`.
+    `assets/metadata.json` and in the signature `metadata`. TensorFlow Serving
+    finds requests to warm up with.
 
     Args:
         model: A built `DomainModel`.
@@ -55,6 +56,7 @@ def export_saved_model(
 
     from dmg_tf.export.network import stored_network
     from dmg_tf.export.signatures import serving_module
+    from dmg_tf.export.warmup import write_warmup
 
     out_dir = pathlib.Path(out_dir)
     check_out_dir(out_dir, replace)
@@ -74,6 +76,7 @@ def export_saved_model(
         asset.write_text(text + "\n", "utf-8")
         module.metadata_file = tf.saved_model.Asset(str(asset))
         tf.saved_model.save(module, str(folder), signatures)
+        write_warmup(folder, metadata["method"], model.image_size)
         files = [path for path in folder.rglob("*") if path.is_file()]
         names = [path.relative_to(folder).as_posix() for path in files]
         Checksums(folder).update(sorted(names))

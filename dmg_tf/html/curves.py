@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from dmg_tf.html.markup import Markup, join, tag
 
-_WIDTH, _HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 34
+_WIDTH, _HEIGHT = 460, 262
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
 _COLOURS = 8
 # More points than this would be one thick line.
 _MAX_DOTS = 60
@@ -74,6 +74,13 @@ def chart(
         "svg",
         [_y_tick(y_of(tick), written(tick, 0)) for tick in ticks],
         [_x_tick(x_of(epoch), epoch) for epoch in epoch_ticks(first, last)],
+        tag(
+            "text",
+            "epoch",
+            x=(_LEFT + _WIDTH - _RIGHT) / 2,
+            y=_HEIGHT - 6,
+            class_="tick at-middle",
+        ),
         _mark(x_of(marked), marked) if marked is not None else None,
         [_line(curve, epochs, x_of, y_of, written) for curve in drawn],
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
@@ -146,7 +153,7 @@ def _y_tick(y, label) -> Markup:
 
 def _x_tick(x, epoch) -> Markup:
     return tag(
-        "text", epoch, x=f"{x:.1f}", y=_HEIGHT - 14, class_="tick at-middle"
+        "text", epoch, x=f"{x:.1f}", y=_HEIGHT - 26, class_="tick at-middle"
     )
 
 

@@ -1,6 +1,8 @@
 """A page and the panels on it."""
 
 import pathlib
+import re
+from collections.abc import Iterable
 
 from dmg_tf.html.markup import Markup, join, tag
 
@@ -35,21 +37,57 @@ def page(title: str, *body) -> str:
     return f"<!doctype html>\n{document}\n"
 
 
-def panel(title: str, *body, note=None, wide: bool = False) -> Markup:
+class Panel(Markup):
+    """A titled box that contents can lead to.
+
+    Attributes:
+        title: Its heading.
+        anchor: Its id on the page.
+    """
+
+    title: str
+    anchor: str
+
+
+def panel(title: str, *body, note=None, wide: bool = False) -> Panel:
     """Returns a titled box.
 
     Args:
-        title: Its heading.
+        title: Its heading; its words are the anchor.
         *body: What is in it; see `markup.join`.
         note: A quiet line below.
         wide: Whether it takes the whole width of the page.
     """
+    anchor = "-".join(re.findall(r"\w+", title.lower())) or "panel"
+    made = Panel(
+        tag(
+            "section",
+            tag("h2", title),
+            *body,
+            quiet(note) if note else None,
+            id=anchor,
+            aria_label=title,
+            class_="panel wide" if wide else "panel",
+        )
+    )
+    made.title, made.anchor = title, anchor
+    return made
+
+
+def contents(panels: Iterable[Panel | None]) -> Markup:
+    """Returns links to panels, in their order; None is left out."""
     return tag(
-        "section",
-        tag("h2", title),
-        *body,
-        quiet(note) if note else None,
-        class_="panel wide" if wide else "panel",
+        "nav",
+        tag(
+            "ul",
+            [
+                tag("li", tag("a", each.title, href=f"#{each.anchor}"))
+                for each in panels
+                if each is not None
+            ],
+            class_="contents",
+        ),
+        aria_label="Contents",
     )
 
 

@@ -10,11 +10,12 @@ _LONG = 24
 
 
 def table(
-    head: Sequence, rows: Sequence[Sequence], strong=(), words=()
+    name: str, head: Sequence, rows: Sequence[Sequence], strong=(), words=()
 ) -> Markup:
     """Returns a table; the first cell of a row names it.
 
     Args:
+        name: What it shows, for those who can't see the heading above it.
         head: Headings of the columns.
         rows: Cells of each row; a `Markup` is a whole `td`.
         strong: What stands out: column numbers, the names' is 0, and
@@ -27,6 +28,7 @@ def table(
         return " ".join(names) or None
 
     return _wrapped(
+        name,
         tag(
             "thead",
             tag(
@@ -68,6 +70,7 @@ def table(
 
 
 def heat_table(
+    name: str,
     corner: str,
     columns: Sequence[str],
     rows: dict[str, Sequence[float]],
@@ -77,6 +80,7 @@ def heat_table(
     """Returns a table of numbers, the larger the stronger in colour.
 
     Args:
+        name: As for `table`.
         corner: Heading of the rows' names.
         columns: Names of the columns.
         rows: {name: a number for each column}.
@@ -84,16 +88,17 @@ def heat_table(
         high: Where it is full.
     """
     return table(
+        name,
         [corner, *columns],
         [
             [
-                name,
+                of,
                 *(
                     heat_cell(f"{v:.3f}", (v - low) / ((high - low) or 1))
                     for v in values
                 ),
             ]
-            for name, values in rows.items()
+            for of, values in rows.items()
         ],
     )
 
@@ -126,6 +131,13 @@ def twentieths_around(values: Sequence[float]) -> tuple[float, float]:
     return (low - 0.05, high) if low > 0 else (low, high + 0.05)
 
 
-def _wrapped(*parts) -> Markup:
+def _wrapped(name, *parts) -> Markup:
     # Scrolls by itself where it is wider than the page; with the keyboard too.
-    return tag("div", tag("table", *parts), class_="scroll", tabindex="0")
+    return tag(
+        "div",
+        tag("table", tag("caption", name, class_="unseen"), *parts),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=f"{name}, scrolls sideways",
+    )

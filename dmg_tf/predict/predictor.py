@@ -37,11 +37,17 @@ class Predictor:
             called in a `tf.function`, which any number of threads may call.
         embed: The same images -> float32 [B, F], the input of the last layer;
             None of an exported model, which does not have it.
+        maps: The same images -> (classes int64 [B], float32 [B, R, h, w]),
+            where the network looks, as `GradCam`; None of an exported model,
+            and of a network that has no feature map. Computed eagerly.
+        map_rules: The R rules of these.
     """
 
     facts: ModelFacts
     logits: Callable
     embed: Callable | None = None
+    maps: Callable | None = None
+    map_rules: tuple[PredictionRule, ...] = ()
 
     def probabilities(self, images):
         """Returns what `logits` does and, of both, the probabilities.
@@ -156,6 +162,7 @@ def _from_run(folder, rule) -> Predictor:
     import tensorflow as tf
 
     from dmg_tf.data.images.transforms import normalize
+    from dmg_tf.evaluation.grad_cam import GradCam
     from dmg_tf.evaluation.scoring import dtype_policy
     from dmg_tf.runs.folder import load_run_model, read_results
 
@@ -196,7 +203,14 @@ def _from_run(folder, rule) -> Predictor:
     def embed(images):
         return tf.cast(model.embed(prepared(images)), tf.float32)
 
-    return Predictor(facts, logits, embed)
+    cam = GradCam(model)
+    if not cam.possible:
+        return Predictor(facts, logits, embed)
+
+    def maps(images):
+        return cam(normalize(images, model.mean, model.std))
+
+    return Predictor(facts, logits, embed, maps, tuple(cam.rules))
 
 
 def _from_saved_model(folder, rule) -> Predictor:

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 
-from dmg_tf.html.markup import Markup, tag
+from dmg_tf.evaluation.samples import Group
+from dmg_tf.html.markup import Markup, join, tag
 from dmg_tf.report.pictures import thumbnail
-from dmg_tf.report.samples import Group
 from dmg_tf.rules import PredictionRule
 from dmg_tf.runs.predictions import ScoredSplit
 
@@ -36,8 +36,10 @@ def sample_cards(
         cards = []
         for i in group.indices:
             path = split.paths[i]
-            name = _short(path, root)
-            picture = thumbnail(path_now(path), name)
+            name = short_path(path, root)
+            picture = thumbnail(
+                path_now(path), _in_words(split, i, class_names, rule)
+            )
             lost += picture is None
             cards.append(
                 tag(
@@ -45,7 +47,7 @@ def sample_cards(
                     picture or tag("div", "no picture", class_="lost"),
                     tag(
                         "div",
-                        _said(split.predictions, i, class_names, rule),
+                        verdict_of(split.predictions, i, class_names, rule),
                         _of_domains(
                             split.predictions, i, class_names, domain_rules
                         )
@@ -72,7 +74,43 @@ def sample_cards(
     return tag("div", shown), lost
 
 
-def _said(predictions, i, class_names, rule) -> Markup:
+def _in_words(split, i, class_names, rule) -> str:
+    """Returns what an image shows, for those who can't see it."""
+    predictions = split.predictions
+    label = class_names[predictions.labels[i]]
+    said = class_names[predictions.predicted[rule.name][i]]
+    domain = split.domains[max(predictions.domain_ids[i], 0)]
+    told = "told right" if said == label else f"taken for {said}"
+    return f"{label} of {domain}, {told}"
+
+
+def said_of(predictions, i, class_names, rule) -> Markup:
+    """Returns the class that a rule says, whether it is right, how sure it is.
+
+    Args:
+        predictions: The `Predictions`.
+        i: Which image of them.
+        class_names: The classes.
+        rule: A `PredictionRule` that they have.
+    """
+    said = predictions.predicted[rule.name][i]
+    right = said == predictions.labels[i]
+    return join(
+        tag(
+            "span",
+            class_names[said],
+            _mark(right),
+            class_=None if right else "miss",
+        ),
+        tag("span", _percent(predictions.probabilities[rule.name][i])),
+    )
+
+
+def verdict_of(predictions, i, class_names, rule) -> Markup:
+    """Returns the true class and what it is taken for.
+
+    The arguments are those of `said_of`.
+    """
     label, said = predictions.labels[i], predictions.predicted[rule.name][i]
     share = _percent(predictions.probabilities[rule.name][i])
     if label == said:
@@ -90,23 +128,14 @@ def _said(predictions, i, class_names, rule) -> Markup:
 
 
 def _of_domains(predictions, i, class_names, domain_rules) -> Markup:
-    rows = []
-    for rule in domain_rules:
-        said = predictions.predicted[rule.name][i]
-        right = said == predictions.labels[i]
-        rows.append(
-            tag(
-                "li",
-                tag("span", rule.domain, class_="domain"),
-                tag(
-                    "span",
-                    class_names[said],
-                    _mark(right),
-                    class_=None if right else "miss",
-                ),
-                tag("span", _percent(predictions.probabilities[rule.name][i])),
-            )
+    rows = [
+        tag(
+            "li",
+            tag("span", rule.domain, class_="domain"),
+            said_of(predictions, i, class_names, rule),
         )
+        for rule in domain_rules
+    ]
     return tag("ul", rows, class_="said")
 
 
@@ -128,7 +157,8 @@ def _percent(share: float) -> str:
     return "<1\u00a0%" if share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
-def _short(path: str, root: str | None) -> str:
+def short_path(path: str, root: str | None) -> str:
+    """Returns what an image is called: its place in the data folder."""
     if root and path.startswith(os.path.join(root, "")):
         return os.path.relpath(path, root)
     # <domain>/<class>/<file>

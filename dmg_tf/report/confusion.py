@@ -14,6 +14,7 @@ MAX_LABELLED = 20
 # Up to here there is room for a table beside the matrix.
 _MAX_BESIDE = 10
 _MAX_PAIRS = 12
+_PAIRS_A_DOMAIN = 3
 
 
 def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Markup:
@@ -63,6 +64,33 @@ def most_confused(counts: np.ndarray, limit: int) -> list[tuple[int, int]]:
     return [pair for pair in pairs if wrong[pair]]
 
 
+def confused_by_domain(
+    counts: dict[str, np.ndarray], class_names: Sequence[str]
+) -> Markup:
+    """Returns the commonest errors of each of some domains.
+
+    Args:
+        counts: {domain: int [C, C]}, as for `confusion`.
+        class_names: The C classes.
+    """
+    rows = [
+        [
+            domain,
+            class_names[true],
+            class_names[said],
+            f"{own[true, said]} of {own[true].sum()}",
+        ]
+        for domain, own in counts.items()
+        for true, said in most_confused(own, _PAIRS_A_DOMAIN)
+    ]
+    return table(
+        "Classes that are taken for others most, by domain",
+        ["domain", "true class", "taken for", "images"],
+        rows,
+        words={1, 2},
+    )
+
+
 def _summary(counts, class_names) -> Markup:
     totals = counts.sum(axis=1)
     known = np.flatnonzero(totals)
@@ -103,7 +131,11 @@ def _matrix(counts, class_names) -> Markup:
     heads = [tag("span", name, class_="upright") for name in class_names]
     return tag(
         "div",
-        table(["true class", *heads, "images", "right"], rows),
+        table(
+            "Images by true and predicted class",
+            ["true class", *heads, "images", "right"],
+            rows,
+        ),
         class_="matrix",
     )
 
@@ -113,6 +145,7 @@ def _pair_table(counts, class_names) -> Markup:
     # No longer than the matrix beside it.
     limit = min(_MAX_PAIRS, max(3, len(counts)))
     return table(
+        "Classes that are taken for others most",
         ["true class", "taken for", "images"],
         [
             [

@@ -42,6 +42,7 @@ def accuracy(results: dict[str, Any]) -> Markup:
         for rule in scored_rules(results)
     ]
     shown = table(
+        "Accuracy by prediction rule and domain",
         ["prediction", *heads],
         rows,
         strong={("row", 0)},
@@ -109,7 +110,7 @@ def by_class(results: dict[str, Any]) -> Markup | None:
                 _share(numbers["f1"][i], images),
             ]
     return join(
-        table(["class", *heads], rows),
+        table("Recall, precision and F1 by class", ["class", *heads], rows),
         quiet(
             f"Percent, by {rule.title}. Recall: how many images of a class are "
             "right. Precision: how many predictions of a class are. F1: their "
@@ -149,7 +150,7 @@ def sureness(results: dict[str, Any]) -> Markup | None:
     calibration = tag(
         "div",
         tag("h3", "Calibration"),
-        table(heads, rows),
+        table("Calibration", heads, rows),
         quiet(
             "ECE: by how many points probabilities and accuracy differ, in 15 "
             "bins; few images make it look worse. Brier: 0 is best, 2 worst. "
@@ -179,7 +180,7 @@ def sureness(results: dict[str, Any]) -> Markup | None:
         abstaining = tag(
             "div",
             tag("h3", "Abstaining"),
-            table(heads, rows, strong={("row", usual)}),
+            table("Abstaining", heads, rows, strong={("row", usual)}),
             quiet(
                 "Set on the sources' validation images; an unseen domain has "
                 "more errors. The row in bold is what ",

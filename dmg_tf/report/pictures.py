@@ -14,24 +14,48 @@ from dmg_tf.html.markup import Markup, tag
 SIDE = 128
 # In the colours of right and wrong, which do on light and on dark ground.
 _RIGHT, _WRONG = (74, 127, 232), (226, 96, 72)
+# What speaks for a class, and how much of the picture it may cover.
+_HEAT, _COVER = (255, 110, 0), 0.75
 
 
 def thumbnail(path: str, name: str) -> Markup | None:
     """Returns a small picture of an image file, or None if there is none.
 
-    It is shown as the model sees it: upright, and without an alpha channel.
-
     Args:
         path: The file.
         name: What it is called where it can't be seen.
     """
+    image = small(path)
+    return None if image is None else shown(image, name)
+
+
+def small(path: str, side: int = SIDE) -> PIL.Image.Image | None:
+    """Returns a small RGB image of a file, or None if there is none.
+
+    It is as the model sees it: upright, and without an alpha channel.
+
+    Args:
+        path: The file.
+        side: The larger side, pixels, if the file has as many.
+    """
     try:
         with open_image(path) as image:
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))  # JPEGs decode faster
+            image.draft("RGB", (2 * side, 2 * side))  # JPEGs decode faster
             image = as_rgb(image)
     except Exception:  # Pillow raises many kinds, from OSError to struct.error
         return None
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
+    return image
+
+
+def shown(image: PIL.Image.Image, name: str, side: int = SIDE) -> Markup:
+    """Returns an RGB image as part of a page.
+
+    Args:
+        image: The image.
+        name: What it is called where it can't be seen.
+        side: Below it, an image is of large pixels.
+    """
     width, height = image.size
     file = io.BytesIO()
     image.save(file, "JPEG", quality=85, subsampling=0, optimize=True)
@@ -41,8 +65,25 @@ def thumbnail(path: str, name: str) -> Markup | None:
         alt=name,
         width=width,
         height=height,
-        class_="tiny" if max(width, height) < SIDE else None,
+        class_="tiny" if max(width, height) < side else None,
     )
+
+
+def warmed(image: PIL.Image.Image, shares: np.ndarray) -> PIL.Image.Image:
+    """Returns a grey image that is coloured by how much places count.
+
+    Args:
+        image: RGB.
+        shares: float [h, w] in [0, 1], over all of the image.
+    """
+    heat = PIL.Image.fromarray(np.float32(shares)).resize(
+        image.size, PIL.Image.Resampling.BICUBIC
+    )
+    heat = np.clip(np.asarray(heat), 0, 1)[..., np.newaxis]
+    grey = np.asarray(image.convert("L"), np.float32)[..., np.newaxis]
+    # Full heat leaves a part of the grey, or lines would be lost in it.
+    mixed = grey + _COVER * heat * (np.float32(_HEAT) - grey)
+    return PIL.Image.fromarray(np.round(mixed).astype(np.uint8))
 
 
 def shades(shares: np.ndarray, name: str) -> Markup:

@@ -1,89 +1,36 @@
 """`report.html` of a run folder, from the files that lie there."""
 
-import dataclasses
-import os
+import contextlib
 import pathlib
-from typing import Any
+import shlex
 
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
-from dmg_tf.data import image_root
 from dmg_tf.errors import DamagedFile, UserError
-from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.files import write_text
-from dmg_tf.folders.checksums import NEXT, read_json
+from dmg_tf.flags import args_from_config
 from dmg_tf.html.markup import Markup, join, tag
-from dmg_tf.html.page import code, facts, page, panel, quiet
+from dmg_tf.html.page import (
+    Panel,
+    code,
+    contents,
+    facts,
+    page,
+    panel,
+    quiet,
+)
 from dmg_tf.report import numbers, sections
-from dmg_tf.report.cards import sample_cards
-from dmg_tf.report.confusion import confusion
+from dmg_tf.report.image_panels import image_panels, source_panels
 from dmg_tf.report.method import method_text, metric_titles
 from dmg_tf.report.next_steps import next_steps
-from dmg_tf.report.samples import choose
+from dmg_tf.report.run_files import RunFiles
 from dmg_tf.report.text import estimate_text, selection_text
 from dmg_tf.report.verdict import cautions, headline, measured_target
-from dmg_tf.rules import default_rule, scored_rules
-from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME, read_results
-from dmg_tf.runs.history import read_history
+from dmg_tf.runs.folder import ENVIRONMENT, REPORT_NAME
 from dmg_tf.runs.left_out import left_out_beside
-from dmg_tf.runs.predictions import (
-    FILE_NAME,
-    OVERALL,
-    ScoredSplit,
-    read_predictions,
-)
+from dmg_tf.runs.maps import MAPS
+from dmg_tf.runs.predictions import FILE_NAME
 from dmg_tf.runs.writing import writing_into
-
-
-@dataclasses.dataclass(frozen=True)
-class RunFiles:
-    """What a report is made of.
-
-    Attributes:
-        run_dir: The run folder.
-        results: Of `results.json`.
-        history: Of `history.csv`.
-        environment: Of `environment.json`.
-        target: What was said of the target's images; None if it was not kept.
-    """
-
-    run_dir: pathlib.Path
-    results: dict[str, Any]
-    history: list[dict]
-    environment: dict[str, Any]
-    target: ScoredSplit | None
-
-    @property
-    def own_folder(self) -> pathlib.Path:
-        """The run's, where the files of one that goes on will be moved."""
-        moved = self.run_dir.name == NEXT
-        return self.run_dir.parent if moved else self.run_dir
-
-    @classmethod
-    def read(cls, run_dir: str | pathlib.Path) -> "RunFiles":
-        """Reads a run folder.
-
-        Raises:
-            UserError: If the run is not finished or a file can't be read.
-        """
-        run_dir = pathlib.Path(run_dir)
-        results = read_results(run_dir)
-        try:
-            target = read_predictions(
-                run_dir / FILE_NAME, results["class_names"]
-            )
-        except FileNotFoundError:
-            target = None  # a run from before they were kept
-        environment = _environment(run_dir / ENVIRONMENT)
-        history = read_history(run_dir / "history.csv")
-        return cls(run_dir, results, history, environment, target)
-
-
-def _environment(path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _environment_section(run: RunFiles) -> Markup:
@@ -119,7 +66,7 @@ def write_run_report(
 
 
 def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
-    """Predicts a run's images again and writes `predictions.csv`.
+    """Predicts a run's images again: `predictions.csv`, `maps.json`.
 
     Args:
         run_dir: The folder of a finished run.
@@ -137,81 +84,98 @@ def score_again(run_dir: str | pathlib.Path, config: RunConfig) -> None:
 
 def run_report(run: RunFiles, data: str | None = None) -> str:
     """Returns the report of a run as HTML; the same for the same files."""
-    results, config = run.results, run.results["config"]
-    selected, warnings = results["selection"], cautions(results)
-    by_class = numbers.by_class(results)
-    sureness = numbers.sureness(results)
-    sources = ", ".join(results["source_domains"])
-    target = measured_target(results)
-    title = f"{config['method']} on {config['backbone']}"
-    estimate = None
+    title = f"{run.results['config']['method']} on "
+    title += run.results["config"]["backbone"]
+    target = measured_target(run.results)
     if target is not None:
         title += f", target {target}"
-    else:
-        estimate = estimate_text(left_out_beside(run.own_folder, results))
+    panels = [*_panels(run), *image_panels(run, data)]
+    panels += source_panels(run, data)
+    settings = _settings(run.results["config"])
+    beside = (
+        panel("Images", sections.counts(run.results)),
+        panel("Environment", _environment_section(run)),
+    )
+    following = panel("Next", _next(run.own_folder), wide=True)
     return page(
         title,
-        tag(
-            "header",
-            tag("h1", title),
-            tag("p", f"{headline(results)}.", class_="verdict"),
-            estimate and tag("p", estimate),
-            tag("ul", [tag("li", c) for c in warnings], class_="warning")
-            if warnings
-            else None,
-            quiet(
-                f"{method_text(config)}. Trained on {sources} of "
-                f"{config['data'] or 'the built-in data'}; "
-                f"{len(results['class_names'])} classes, "
-                f"{config['image_size']} px, seed {config['seed']}."
-            ),
-        ),
+        _header(run, title),
+        contents([*panels, settings, *beside, following]),
         tag(
             "main",
-            sections.key_figures(results),
-            panel(
-                "Accuracy in and out of domain",
-                numbers.accuracy(results),
-                wide=True,
-            ),
-            panel("By class", by_class, wide=True) if by_class else None,
-            panel("How sure it is", sureness, wide=True) if sureness else None,
-            _remarks(results),
-            panel(
-                "Training",
-                sections.curves(
-                    run.history,
-                    selected["epoch"],
-                    metric_titles(config, run.history[0]),
-                ),
-                wide=True,
-                note=f"{selection_text(results)} Training accuracy is of "
-                "augmented images while the weights change.",
-            ),
-            panel("Binary masks", sections.masks(results), wide=True)
-            if results.get("mask_iou")
-            else None,
-            *image_panels(run, data),
-            panel("Settings", facts(_settings(config))),
-            tag(
-                "div",
-                panel("Images", sections.counts(results)),
-                panel("Environment", _environment_section(run)),
-                class_="column",
-            ),
-            panel("Next", _next(run.own_folder), wide=True),
+            sections.key_figures(run.results),
+            panels,
+            settings,
+            tag("div", beside, class_="column"),
+            following,
         ),
         tag(
             "footer",
             quiet(
-                "Made of results.json, history.csv, environment.json and "
-                f"{FILE_NAME} of this run; ",
+                "Made of results.json, history.csv, environment.json, "
+                f"{FILE_NAME} and {MAPS} of this run; ",
                 code(f"{command('report')} RUN_DIR"),
                 " makes it again. The 95\u00a0% interval is of drawing such "
                 "images (Wilson); other seeds differ by more.",
             ),
         ),
     )
+
+
+def _header(run: RunFiles, title: str) -> Markup:
+    results, config = run.results, run.results["config"]
+    warnings, estimate = cautions(results), None
+    if measured_target(results) is None:
+        estimate = estimate_text(left_out_beside(run.own_folder, results))
+    return tag(
+        "header",
+        tag("h1", title),
+        tag("p", f"{headline(results)}.", class_="verdict"),
+        estimate and tag("p", estimate),
+        tag("ul", [tag("li", c) for c in warnings], class_="warning")
+        if warnings
+        else None,
+        quiet(
+            f"{method_text(config)}. Trained on "
+            f"{', '.join(results['source_domains'])} of "
+            f"{config['data'] or 'the built-in data'}; "
+            f"{len(results['class_names'])} classes, "
+            f"{config['image_size']} px, seed {config['seed']}."
+        ),
+    )
+
+
+def _panels(run: RunFiles) -> list[Panel]:
+    """Returns what is made of numbers alone."""
+    results, config = run.results, run.results["config"]
+    by_class = numbers.by_class(results)
+    sureness = numbers.sureness(results)
+    training = sections.curves(
+        run.history,
+        results["selection"]["epoch"],
+        metric_titles(config, run.history[0]),
+    )
+    panels = [
+        panel(
+            "Accuracy in and out of domain",
+            numbers.accuracy(results),
+            wide=True,
+        ),
+        panel("By class", by_class, wide=True) if by_class else None,
+        panel("How sure it is", sureness, wide=True) if sureness else None,
+        _remarks(results),
+        panel(
+            "Training",
+            training,
+            wide=True,
+            note=f"{selection_text(results)} Training accuracy is of "
+            "augmented images while the weights change.",
+        ),
+        panel("Binary masks", sections.masks(results), wide=True)
+        if results.get("mask_iou")
+        else None,
+    ]
+    return [each for each in panels if each is not None]
 
 
 def _next(run_dir) -> Markup:
@@ -226,17 +190,25 @@ def _next(run_dir) -> Markup:
     )
 
 
-def _settings(config) -> dict[str, Any]:
-    return {
+def _settings(config) -> Panel:
+    """Returns all settings, and the command that they are those of."""
+    values = {
         name.replace("_", " "): " ".join(map(str, value))
         if isinstance(value, list)
         else str(value)
         for name, value in config.items()
         if value is not None
     }
+    made = None
+    with contextlib.suppress(UserError):  # a method that is not installed
+        flags = args_from_config(RunConfig.from_json(config))
+        made = quiet(
+            "Made by ", code(f"{command('train')} {shlex.join(flags)}")
+        )
+    return panel("Settings", facts(values), made)
 
 
-def _remarks(results) -> Markup | None:
+def _remarks(results) -> Panel | None:
     """What the user should know of the data: notes, images left out."""
     bad = results.get("bad_images") or {}
     lines = [*(results.get("notes") or ())]
@@ -250,96 +222,4 @@ def _remarks(results) -> Markup | None:
         shown,
         wide=True,
         note=f"and {more:,} more, in results.json" if more > 0 else None,
-    )
-
-
-def _difference(results, rule, counts) -> str | None:
-    """Says so where the images were scored again, with another outcome."""
-    before = results["out_of_domain"][rule.name][OVERALL]
-    now = counts.trace() / counts.sum()
-    if abs(now - before) < 1e-9:
-        return None
-    return (
-        f"Scored again: {percent(now)}\u00a0% are right here, in the table "
-        f"above {percent(before)}\u00a0%."
-    )
-
-
-def image_panels(run: RunFiles, data: str | None = None) -> list[Markup]:
-    """Returns what is shown of single images: confusions, and samples.
-
-    Args:
-        run: The run.
-        data: Where its images are now; None for where they were.
-    """
-    results = run.results
-    target, names = measured_target(results), results["class_names"]
-    if target is None:
-        return []
-    if run.target is None or not len(run.target.paths):
-        return [_no_predictions(target)]
-    rule, predictions = default_rule(results), run.target.predictions
-    counts = predictions.confusion(rule.name, len(names))
-    domain_rules = [
-        each
-        for each in scored_rules(results)
-        if each.domain is not None and each.name in predictions.predicted
-    ]
-    groups = choose(predictions, rule, domain_rules, results["config"]["seed"])
-    root, data = image_root(results["config"]["data"]), image_root(data)
-
-    def path_now(path):
-        if data and root and path.startswith(os.path.join(root, "")):
-            return os.path.join(data, os.path.relpath(path, root))
-        return path
-
-    cards, lost = sample_cards(
-        run.target, groups, names, rule, domain_rules, path_now, root
-    )
-    below = ". "
-    if domain_rules:
-        below = f"; below, what each {domain_rules[0].part} says. "
-    return [
-        panel(
-            f"What is taken for what in {target} ({rule.title})",
-            confusion(counts, names),
-            wide=True,
-            note=_difference(results, rule, counts),
-        ),
-        panel(
-            f"Images of {target}",
-            quiet(
-                f"Above, the class and what {rule.title} says{below}"
-                "Percentages are the model's own probabilities."
-            ),
-            _moved(lost, sum(len(g.indices) for g in groups), root),
-            cards,
-            wide=True,
-        ),
-    ]
-
-
-def _no_predictions(target) -> Markup:
-    return panel(
-        f"What is taken for what in {target}",
-        quiet(
-            f"There is no {FILE_NAME} in the run folder. ",
-            code(f"{command('report')} RUN_DIR --score"),
-            " scores the images again and writes it.",
-        ),
-        wide=True,
-    )
-
-
-def _moved(lost, count, root) -> Markup | None:
-    """Says so where images can't be shown."""
-    if not lost:
-        return None
-    return tag(
-        "p",
-        f"{lost} of {count} images can't be read any more, "
-        f"{root or 'the built-in data'} may have moved: ",
-        code(f"{command('report')} RUN_DIR --data DIR"),
-        " takes them from elsewhere.",
-        class_="warning",
     )

@@ -100,7 +100,13 @@ def curves(
         history: A row an epoch.
         selected: The epoch to mark.
         metrics: {column of the history: title}.
+
+    Returns:
+        Charts, and all numbers in a table; the table alone where there is one
+        epoch, of which a curve would be a dot.
     """
+    if len(history) < 2:
+        return _epochs(history)
     epochs = [row["epoch"] for row in history]
 
     def curve(column, name, colour, thin=False):
@@ -136,7 +142,14 @@ def curves(
     if own:
         title = ", ".join(metrics.values())
         charts.append(chart(title, epochs, own, selected))
-    return join(tag("div", charts, class_="charts"), _epochs(history))
+    return join(
+        tag("div", charts, class_="charts"),
+        tag(
+            "details",
+            tag("summary", "All numbers by epoch"),
+            _epochs(history),
+        ),
+    )
 
 
 def _epochs(history) -> Markup:
@@ -146,11 +159,7 @@ def _epochs(history) -> Markup:
         for row in history
     ]
     heads = [name.replace("_", " ") for name in columns]
-    return tag(
-        "details",
-        tag("summary", "All numbers by epoch"),
-        table(["epoch", *heads], rows),
-    )
+    return table("All numbers by epoch", ["epoch", *heads], rows)
 
 
 def masks(results: dict[str, Any]) -> Markup:
@@ -173,7 +182,7 @@ def masks(results: dict[str, Any]) -> Markup:
             tag(
                 "div",
                 tag("h3", title),
-                heat_table(corner, list(values), rows, low, high),
+                heat_table(title, corner, list(values), rows, low, high),
                 quiet(f"Colour from {low:.2f} (none) to {high:.2f} (full)."),
             )
         )
@@ -190,6 +199,7 @@ def counts(results: dict[str, Any]) -> Markup:
 
     shown = ("target" if name == OUT_OF_DOMAIN else name for name in splits)
     return table(
+        "Images by domain and split",
         ["domain", *shown],
         [
             [domain, *(cell(row, domain) for row in splits.values())]

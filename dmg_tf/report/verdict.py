@@ -44,7 +44,7 @@ def interval(
         domain: A domain, or "overall".
     """
     row = results[part][rule]
-    counts = _counts(results, part)
+    counts = scored_images(results, part)
     if domain != OVERALL:
         return wilson(row[domain], counts[domain])
     known = [name for name in row if name != OVERALL]
@@ -83,7 +83,7 @@ def headline(results: Mapping[str, Any]) -> str:
     if rule in results[OUT_OF_DOMAIN]:
         known = interval(results, OUT_OF_DOMAIN, rule)
         digits = digits_of(*known)
-        images = _counts(results, OUT_OF_DOMAIN)[target]
+        images = scored_images(results, OUT_OF_DOMAIN)[target]
         share = results[OUT_OF_DOMAIN][rule][OVERALL]
         parts.append(
             f"{target} (never seen): {percent(share, known)} % right "
@@ -289,7 +289,8 @@ def overall_numbers(
     return results.get("metrics", {}).get(part, {}).get(rule, {}).get(OVERALL)
 
 
-def _counts(results, part) -> Mapping[str, int]:
+def scored_images(results: Mapping[str, Any], part: str) -> Mapping[str, int]:
+    """Returns {domain: images} that "in_domain" or "out_of_domain" is of."""
     split = OUT_OF_DOMAIN
     if part == "in_domain":
         split = results["in_domain_split"]

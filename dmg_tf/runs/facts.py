@@ -25,6 +25,8 @@ class ModelFacts:
         out_of_domain: {target domain: accuracy by the rule}, or empty.
         calibration: {rule: how far its probabilities can be taken at their
             word}; a rule that is not in it says them as they come.
+        votes: What is right where the domains agree, and where not, as
+            `results.json` has it; {} where that was not measured.
     """
 
     method: str
@@ -39,6 +41,7 @@ class ModelFacts:
     calibration: dict[str, Calibration] = dataclasses.field(
         default_factory=dict
     )
+    votes: dict[str, dict] = dataclasses.field(default_factory=dict)
 
     def calibration_of(self, rule: PredictionRule) -> Calibration:
         """Returns that of a rule."""
@@ -95,7 +98,7 @@ def accuracies(
         prediction_rule: The rule.
 
     Returns:
-        The fields `in_domain` and `out_of_domain` of `ModelFacts`.
+        The fields `in_domain`, `out_of_domain` and `votes` of `ModelFacts`.
     """
     in_domain = results.get("in_domain", {}).get(prediction_rule.name, {})
     outside = results.get("out_of_domain", {}).get(prediction_rule.name, {})
@@ -106,4 +109,8 @@ def accuracies(
             for domain, value in outside.items()
             if domain != OVERALL
         },
+        # They were counted by the first rule.
+        "votes": results.get("votes", {})
+        if prediction_rule.name == next(iter(results.get("in_domain", {})), "")
+        else {},
     }

@@ -14,8 +14,7 @@ from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import is_leftover
 from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
 from dmg_tf.folders.lock import LOCK_NAME
-from dmg_tf.registry import DATASETS
-from dmg_tf.runs import data_record, predictions
+from dmg_tf.runs import data_record, maps, predictions
 from dmg_tf.runs.data_record import DataRecord
 
 if TYPE_CHECKING:  # results are read without loading Keras
@@ -46,6 +45,7 @@ RUN_FILES = (
     MODEL,
     predictions.FILE_NAME,
     METRICS,
+    maps.MAPS,
     RESULTS,
     REPORT_NAME,
 )
@@ -152,6 +152,7 @@ _KINDS = {
     "metrics": {str: {str: {str: {str: object}}}},
     "calibration": {str: {str: object}},
     "counts": {str: {str: int}},
+    "votes": {str: {str: {str: int}}},
     "mask_iou": {str: {str: _fraction}},
     "mask_density": {str: {str: _fraction}},
     "selection": {str: str | int | float},
@@ -201,10 +202,7 @@ def _check_moved(run_dir, results, config: RunConfig) -> None:
     old = DataRecord.read(run_dir)
     if old is None:
         return  # `check_run_dir` has refused another folder
-    data = DATASETS[config.dataset].load(
-        config.data, config.held_out, config.sources, config.seed
-    )
-    now = DataRecord.of(data, config.data)
+    now = DataRecord.of(config.list_images(), config.data)
     before = results["config"]["data"]
     bad = {
         data_record.below(path, before)

@@ -87,6 +87,6 @@ def has_target(results: dict[str, Any]) -> bool:
 
 
 def _settings(results) -> dict[str, Any]:
-    config = RunConfig.from_json(results["config"]).to_json()
+    config = RunConfig.from_run(results["config"]).to_json()
     config = json.loads(json.dumps(config))
     return {k: v for k, v in config.items() if k not in _MAY_DIFFER}

@@ -93,6 +93,27 @@ class Predictions:
             table[rule] = row
         return table
 
+    def right_by_votes(
+        self, rule: str, domain_rules: Sequence[str]
+    ) -> dict[str, dict[str, int]]:
+        """Counts what is right where the domains' own predictions agree or not.
+
+        Args:
+            rule: The prediction rule that counts.
+            domain_rules: Names of the rules of the D domains' own.
+
+        Returns:
+            {"same" or "different": {"images": count, "right": of these}},
+            of images for which the domains name one class, or several.
+        """
+        named = np.stack([self.predicted[name] for name in domain_rules])
+        same = (named == named[0]).all(axis=0)
+        right = self.predicted[rule] == self.labels
+        return {
+            name: {"images": int(of.sum()), "right": int((right & of).sum())}
+            for name, of in (("same", same), ("different", ~same))
+        }
+
     def confusion(self, rule: str, num_classes: int) -> np.ndarray:
         """Counts images by true and predicted class.
 

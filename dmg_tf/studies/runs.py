@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dmg_tf.config import RunConfig
+from dmg_tf.config import PARTS, RunConfig
 from dmg_tf.console.bar import print_error
 from dmg_tf.console.parser import command
 from dmg_tf.errors import DamagedFile, UserError
@@ -130,7 +130,7 @@ def _complete(results, path) -> dict:
         # That of a package that is not installed is shown as it is.
         if config.get("method", RunConfig.method) in METHODS.names():
             # Runs of before a setting was there had its default.
-            config = RunConfig.from_json(config).to_json()
+            config = RunConfig.from_run(config).to_json()
         if not (results["in_domain"] and results["out_of_domain"]):
             raise KeyError("accuracies")
     except UserError as error:
@@ -148,12 +148,19 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
         for name, value in run.config.items():
             if name not in NO_DIFFERENCE:
                 values[run.method, name].add(json.dumps(value))
+    # Settings that only mean something beside another's word.
+    parts = set().union(*PARTS.values())
     labelled = []
     for run in runs:
+        said = {}
+        if len(values[run.method, "recipe"]) > 1:
+            said = RunConfig.from_run(run.config).of_recipe()
         differing = [
             f"{name} {_text(value)}"
             for name, value in run.config.items()
             if len(values[run.method, name]) > 1
+            and not (name in said and said[name] == value)
+            and not (value is None and name in parts)
         ]
         label = run.method + (f" ({', '.join(differing)})" * bool(differing))
         labelled.append(dataclasses.replace(run, label=label))

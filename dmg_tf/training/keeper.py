@@ -52,6 +52,7 @@ class EpochKeeper(keras.callbacks.Callback):
         )
         self._summaries = Summaries(
             setup.folder.logs,
+            setup.images.config.to_json(),
             lambda: first_pictures(setup.stream, setup.images.data),
         )
 

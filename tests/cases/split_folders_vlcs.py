@@ -1,6 +1,6 @@
 """VLCS as it is handed around: DOMAIN/SPLIT/CLASS/IMAGE.
 
-Right: never a classifier of "crossval, full, test, train".
+Right: never a classifier of "crossval, full, test, train", but of 0, 1 and 2.
 """
 
 import shutil

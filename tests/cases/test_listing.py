@@ -348,19 +348,32 @@ def test_images_beside_the_lists(tmp_path):
 
 def test_splits_within_domains(tmp_path, capsys):
     root = split_folders_vlcs.build(tmp_path / "data")
-    argv = ["--data", str(root), "--target", "SUN", "--weights", "none"]
-    assert train.main([*argv, "--output", str(tmp_path / "run")]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert "holds crossval, full, test, train, which look like splits" in error
-    assert check_data.main([str(root)]) == 1
-    printed = capsys.readouterr()
-    assert "which look like splits" in printed.out
-    assert "identical" not in printed.out
+    data = folder.load(root, "SUN")
+    assert data.class_names == ("0", "1", "2")
+    assert data.counts()["train"]["CALTECH"] == 21
+    assert data.counts()["out_of_domain"] == {"SUN": 9}  # its test
+    assert data.notes == (
+        "left out: 4 splits that repeat others ('CALTECH/full/'); dmg-tf check "
+        "names them all",
+    )
+    assert check_data.main([str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "read as vlcs, 4 domains, 3 classes, 144 images" in printed
+    assert "different classes" not in printed
+    assert kinds(root).keys() == {"again", "other_counts"}
     # One split of each alone is no better.
     for domain in split_folders_vlcs.DOMAINS:
         for split in ("test", "train", "crossval"):
             shutil.rmtree(root / domain / split)
     assert "holds full, which look like" in refusal(folder.load, root, "SUN")
+    argv = ["--data", str(root), "--target", "SUN", "--weights", "none"]
+    assert train.main([*argv, "--output", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "holds full, which look like splits" in error
+    assert check_data.main([str(root)]) == 1
+    printed = capsys.readouterr()
+    assert "which look like splits" in printed.out
+    assert "identical" not in printed.out
 
 
 def test_a_class_may_be_called_as_a_split(tmp_path):

@@ -28,7 +28,8 @@ from dmg_tf.folders import lock as lock_module
 from dmg_tf.folders.checksums import check_all
 from dmg_tf.folders.lock import LOCK_NAME, alone_in
 from dmg_tf.predict.predictor import load_predictor
-from dmg_tf.report.run_page import RunFiles, run_report
+from dmg_tf.report.run_files import RunFiles
+from dmg_tf.report.run_page import run_report
 from dmg_tf.runs import writing
 from dmg_tf.runs.data_record import DataRecord
 from dmg_tf.runs.folder import load_checked_model, read_results
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("with_stub")
 DAMAGES = int(os.environ.get("DMG_TF_DAMAGES", "12"))
 STATE = ("results.json", "model.keras", "history.csv", "config.json")
 STATE += ("predictions.csv", "metrics.csv", "report.html", "data.json")
-STATE += ("checksums.json",)
+STATE += ("checksums.json", "maps.json")
 
 
 def flags(data, output, *more, epochs=2):

@@ -17,6 +17,7 @@ RUN_FILES = {
     "results.json",
     "predictions.csv",
     "metrics.csv",
+    "maps.json",
     "report.html",
     "model.keras",
     "checkpoint",

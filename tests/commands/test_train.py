@@ -105,6 +105,19 @@ def test_results(finished):
     assert results["timing"]["train_images_per_second"] > 0
 
 
+def test_maps_are_of_pictures_that_the_report_shows(finished):
+    from dmg_tf.runs.maps import read_maps
+
+    found = read_maps(finished)
+    assert found.rules == ("mask/a", "mask/b")
+    assert 2 <= len(found.of) <= 8
+    for path, maps in found.of.items():
+        assert pathlib.Path(path).exists()
+        assert maps.shape == (2, 8, 8) and maps.max() in (0, 1)
+    page = (finished / "report.html").read_text("utf-8")
+    assert page.count('alt="mask of b, looking for ') == len(found.of)
+
+
 def test_predictions_are_what_was_scored(finished):
     from dmg_tf.runs.predictions import read_predictions
 
@@ -153,14 +166,19 @@ def test_selected_epoch_is_the_best_of_the_history(finished):
     assert results["selection"]["epoch"] == 1 + int(np.argmax(values))
 
 
-def test_tensorboard_reads_the_logs(finished):
+def logged(folder, part=""):
+    """What TensorBoard reads of a part of a run."""
     from tensorboard.backend.event_processing.event_accumulator import (
         EventAccumulator,
     )
 
-    events = EventAccumulator(str(finished / "logs")).Reload()
+    return EventAccumulator(str(folder / "logs" / part)).Reload()
+
+
+def test_tensorboard_reads_the_logs(finished):
+    events = logged(finished, "train")
     tags = set(events.Tags()["tensors"])
-    expected = {"training/loss", "validation/overall", "mask_iou/fc"}
+    expected = {"accuracy/overall", "learning/loss", "mask_iou/fc"}
     expected |= {"mask_iou_of_pairs/fc/a & b", "mask_density/body/b"}
     assert expected <= tags
     for tag in expected:
@@ -170,16 +188,44 @@ def test_tensorboard_reads_the_logs(finished):
         (last,) = events.Tensors("mask_density/body/b")[1:]
         value = tf.make_ndarray(last.tensor_proto)
         assert value == pytest.approx(results["mask_density"]["body"]["b"])
+    # Tags come in the order of the alphabet: numbers, then pictures.
+    numbers = [tag for tag in tags if not tag.startswith("training_images/")]
+    assert max(numbers) < "training_images/"
+
+
+def test_tensorboard_lays_training_and_validation_over_each_other(finished):
+    from dmg_tf.runs.history import read_history
+
+    history = read_history(finished / "history.csv")
+    for part, column in (
+        ("train", "accuracy"),
+        ("validation", "validation_overall"),
+    ):
+        found = logged(finished, part).Tensors("accuracy/overall")
+        values = [float(tf.make_ndarray(e.tensor_proto)) for e in found]
+        assert values == pytest.approx([row[column] for row in history])
+
+
+def test_tensorboard_compares_runs_by_their_settings(finished):
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    found = logged(finished).SummaryMetadata("_hparams_/session_start_info")
+    contents = plugin_data_pb2.HParamsPluginData.FromString(
+        found.plugin_data.content
+    )
+    assert found.plugin_data.plugin_name == metadata.PLUGIN_NAME
+    values = contents.session_start_info.hparams
+    assert values["method"].string_value == "dmg"
+    assert values["epochs"].number_value == 2
+    assert values["siou_weight"].number_value == 0.1
+    assert not values["jit"].bool_value and "mask_sites" not in values
 
 
 def test_tensorboard_shows_training_images(finished):
-    from tensorboard.backend.event_processing.event_accumulator import (
-        EventAccumulator,
-    )
-
-    events = EventAccumulator(str(finished / "logs")).Reload()
-    tags = [t for t in events.Tags()["tensors"] if t.startswith("images")]
-    assert sorted(tags) == [f"images/{d}/{c}" for d in "ab" for c in "xyz"]
+    events = logged(finished, "train")
+    beginning = "training_images/"
+    tags = [t for t in events.Tags()["tensors"] if t.startswith(beginning)]
+    assert sorted(tags) == [f"{beginning}{d}/{c}" for d in "ab" for c in "xyz"]
     for tag in tags:
         (event,) = events.Tensors(tag)  # once
         assert event.step == 1

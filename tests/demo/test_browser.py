@@ -1,6 +1,7 @@
 """The demo's page in a real browser, with real pictures and a real model."""
 
 import base64
+import csv
 import re
 import threading
 
@@ -12,6 +13,7 @@ from dmg_tf.data.images.decoding import decode
 from dmg_tf.data.images.transforms import normalize, resize
 from dmg_tf.data.shapes.dataset import render
 from dmg_tf.demo.predictor import DemoPredictor
+from dmg_tf.demo.samples import Sample
 from dmg_tf.demo.server import DemoServer
 from dmg_tf.predict.predictor import load_predictor
 from tests.conftest import PACS
@@ -49,6 +51,9 @@ def url(model, tmp_path_factory):
     run_dir = write_run(model, tmp_path_factory.mktemp("runs") / "run")
     with DemoServer("127.0.0.1", 0, LIMIT) as server:
         server.predictor = DemoPredictor(load_predictor(run_dir))
+        path = tmp_path_factory.mktemp("samples") / "fish.png"
+        render("sketch", "fish", 3).save(path)
+        server.offer([Sample(str(path), "image/png", "fish, sketch")])
         thread = threading.Thread(target=server.serve_forever, args=[0.05])
         thread.start()
         yield server.url
@@ -154,7 +159,7 @@ def assert_shows(page, model, path):
     same = len({row.argmax() for row in probs[1:]}) == 1
     sentence = page.inner_text("#sentence")
     assert ("All 3 masks say" in sentence) == same
-    assert ("disagree" in page.inner_text("#level")) != same
+    assert ("agree" in page.inner_text("#level")) == same
 
 
 def test_a_chosen_picture(open_page, model, picture):
@@ -277,7 +282,7 @@ def test_light_and_dark_can_be_read(open_page, picture, scheme):
     expect(page.locator("#result.waiting")).to_have_count(0)
     for light in page.evaluate(LUMINANCE):
         assert light < 0.2 if scheme == "dark" else light > 0.9
-    for level in ("agree", "waver", "disagree"):
+    for level in ("agree", "waver", "unsure", "disagree"):
         page.evaluate(
             "level => agreement.className = `agreement ${level}`", level
         )
@@ -304,7 +309,7 @@ def test_many_classes_with_long_names(open_page, model, picture):
         "probability": 0.9,
         "probabilities": probs,
     }
-    agreement = {"level": "agree", "score": 1, "text": "<img src=x> All."}
+    agreement = {"level": "agree", "title": "All", "text": "<img src=x> All."}
     parts = [{"domain": domain * 60, **one} for domain in "abc"]
     page.evaluate(
         "show",
@@ -316,6 +321,75 @@ def test_many_classes_with_long_names(open_page, model, picture):
     assert page.inner_text("#more") == "Show fewer"
     assert page.inner_text("#sentence") == "<img src=x> All."
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_several_pictures_and_their_table(open_page, model, tmp_path):
+    paths = [tmp_path / f"{name}.png" for name in ("a", "=b", 'c",')]
+    for i, path in enumerate(paths):
+        render("photo", "mug", i).save(path)
+    (tmp_path / "notes.txt").write_text("no picture")
+    page = open_page()
+    page.set_input_files("#file", [*paths, tmp_path / "notes.txt"])
+    expect(page.locator("#progress")).to_have_text("4 pictures")
+    names = page.locator("#rows th").all_inner_texts()
+    assert names == ["a.png", "=b.png", 'c",.png', "notes.txt"]
+    assert "this is no picture" in page.inner_text("#rows tr:nth-child(4)")
+    assert_shows(page, model, paths[0])
+    page.click("#rows tr:nth-child(3) button")
+    assert_shows(page, model, paths[2])
+    with page.expect_download() as download:
+        page.click("#csv")
+    with open(download.value.path(), newline="") as file:
+        head, *rows = csv.reader(file)
+    parts = [
+        f"mask/{d}/{of}" for d in DOMAINS for of in ("class", "probability")
+    ]
+    assert head == [
+        *("path", "class", "probability", *parts),
+        *("votes", "agreement", "error"),
+    ]
+    assert [row[0] for row in rows] == ["a.png", "'=b.png", *names[2:]]
+    for row, path in zip(rows[:3], paths, strict=True):
+        probs = answers(model, path)
+        assert row[1] == CLASSES[probs[0].argmax()] and row[-1] == ""
+        assert float(row[2]) == pytest.approx(probs[0].max(), abs=1e-5)
+    # One picture is shown alone again.
+    page.set_input_files("#file", paths[1])
+    assert_shows(page, model, paths[1])
+    expect(page.locator("#many")).to_be_hidden()
+
+
+def test_a_sample(open_page):
+    page = open_page()
+    expect(page.locator("#samples img")).to_have_attribute(
+        "alt", "fish, sketch"
+    )
+    page.click("#samples button")
+    expect(page.locator("#name")).to_have_text("fish, sketch, 64 × 64 px")
+    expect(page.locator("#class")).not_to_be_empty()
+
+
+def test_where_each_mask_looks(open_page, picture):
+    page = open_page(viewport={"width": 390, "height": 800})
+    page.set_input_files("#file", picture)
+    expect(page.locator(".card")).to_have_count(3)
+    assert page.locator("#maps figure").count() == 0
+    page.click("#look")
+    expect(page.locator("#maps canvas")).to_have_count(3)
+    assert page.locator("#maps figcaption").all_inner_texts() == [*DOMAINS]
+    alpha = page.evaluate(
+        """[...document.querySelectorAll("#maps canvas")].map((c) => Math.max(
+        ...c.getContext("2d").getImageData(0, 0, c.width, c.height).data.filter(
+        (_, i) => i % 4 === 3)))"""
+    )
+    assert max(alpha) == 190
+    found = page.locator("#maps canvas").first
+    assert "most at the " in found.get_attribute("aria-label")
+    assert "8 × 8 places" in page.inner_text("#looks-note")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # The next picture comes with its maps.
+    page.set_input_files("#file", picture)
+    expect(page.locator("#maps canvas")).to_have_count(3)
 
 
 def test_a_server_that_went_away(open_page, picture):

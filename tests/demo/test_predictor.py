@@ -12,6 +12,7 @@ import tensorflow as tf
 from dmg_tf.data.images.decoding import decode
 from dmg_tf.data.images.transforms import normalize, resize
 from dmg_tf.demo.predictor import DemoPredictor
+from dmg_tf.evaluation.grad_cam import GradCam
 from dmg_tf.evaluation.scoring import dtype_policy
 from dmg_tf.export.run import export_run
 from dmg_tf.export.saved_model import export_saved_model
@@ -67,6 +68,27 @@ def predictor(run_dir):
     return load(run_dir)
 
 
+def test_where_each_mask_looks(model, predictor, saved):
+    contents = picture()
+    found = predictor.predict(contents, maps=True)
+    image = resize(decode(contents, SIZE), SIZE)[tf.newaxis]
+    _, (expected_maps,) = GradCam(model)(
+        normalize(image, model.mean, model.std)
+    )
+    assert [m["domain"] for m in found["maps"]] == list(DOMAINS)
+    values = np.array([m["values"] for m in found["maps"]])
+    assert values.max() == 1 and values.shape == (3, 8, 8)
+    np.testing.assert_allclose(
+        values, expected_maps / expected_maps.max(), atol=1e-3
+    )
+    assert json.loads(json.dumps(found)) == found
+    assert "maps" not in predictor.predict(contents)
+    # An exported model says why not.
+    exported = load(saved)
+    assert exported.predict(contents, maps=True)["maps"] is None
+    assert "serve the run folder" in exported.describe()["no_maps"]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
 @pytest.mark.parametrize("source", ["run", "saved model"])
 def test_predicts_as_the_model(model, run_dir, saved, source, kind):
@@ -79,10 +101,14 @@ def test_predicts_as_the_model(model, run_dir, saved, source, kind):
         rule = f"mask/{part['domain']}"
         assert_probs(part, expected(model, contents, rule))
     assert (found["width"], found["height"]) == (51, 37)
-    assert found["agreement"]["level"] in ("agree", "waver", "disagree")
+    assert found["agreement"]["level"] in (
+        *("agree", "waver", "unsure", "disagree"),
+    )
     assert json.loads(json.dumps(found)) == found
     # What the page's script reads.
-    assert json.loads(json.dumps(predictor.describe())) == {
+    described = json.loads(json.dumps(predictor.describe()))
+    assert (described.pop("no_maps") is None) == (source == "run")
+    assert described == {
         "method": "dmg",
         "backbone": "stub",
         "class_names": CLASSES,
@@ -94,6 +120,7 @@ def test_predicts_as_the_model(model, run_dir, saved, source, kind):
         "image_size": SIZE,
         "in_domain": None,
         "out_of_domain": {"d": 0.5},
+        "abstains_below": None,
     }
     assert predictor.text() == (
         "dmg on stub: 5 classes, learned from a, b, c, predicts by Pred-Ens"

@@ -11,6 +11,7 @@ import pytest
 
 from dmg_tf.demo.handler import _FILES
 from dmg_tf.demo.picture import BadPicture
+from dmg_tf.demo.samples import Sample
 from dmg_tf.demo.server import DemoServer, is_loopback
 from dmg_tf.errors import UserError
 
@@ -23,7 +24,9 @@ class EchoPredictor:
     def describe(self):
         return {"method": "echo"}
 
-    def predict(self, contents):
+    def predict(self, contents, maps=False):
+        if maps:
+            return {"maps": len(contents)}
         if contents == b"bad":
             raise BadPicture(415, "no ünïcode picture")
         if contents == b"broken":
@@ -100,11 +103,44 @@ def test_the_page_asks_nothing_of_others(server):
 def test_the_model_and_a_prediction(server):
     status, _, body = ask(server, "GET", "/model")
     assert status == 200
-    assert json.loads(body) == {"method": "echo", "max_bytes": LIMIT}
+    found = json.loads(body)
+    assert found == {"method": "echo", "max_bytes": LIMIT, "samples": []}
     status, headers, body = ask(server, "POST", "/predict", b"x" * LIMIT)
     assert status == 200
     assert headers["Content-Type"] == "application/json; charset=utf-8"
     assert json.loads(body) == {"size": LIMIT, "first": "x"}
+
+
+def test_maps_come_when_asked_for(server):
+    for query, key in (("?maps=1", "maps"), ("?maps=0", "size"), ("?", "size")):
+        body = ask(server, "POST", f"/predict{query}", b"xy")[2]
+        assert json.loads(body)[key] == 2
+
+
+def test_health(server):
+    status, _, body = ask(server, "GET", "/health")
+    assert status == 200 and json.loads(body) == {"status": "ok"}
+    assert ask(server, "HEAD", "/health")[0] == 200
+
+
+def test_samples(server, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a picture")
+    try:
+        server.offer([Sample(str(path), "image/png", "<fish>, sketch")])
+        found = json.loads(ask(server, "GET", "/model")[2])["samples"]
+        assert found == [{"href": "/samples/0", "title": "<fish>, sketch"}]
+        status, headers, body = ask(server, "GET", "/samples/0")
+        assert (status, body) == (200, b"a picture")
+        assert headers["Content-Type"] == "image/png"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        path.unlink()
+        assert ask(server, "GET", "/samples/0")[0] == 404
+        # Nothing but what is offered has an address.
+        for place in ("/samples/1", "/samples/", "/samples/../a.png"):
+            assert ask(server, "GET", place)[0] == 404
+    finally:
+        server.offer([])
 
 
 def test_one_connection_serves_many_requests(server):

@@ -95,7 +95,7 @@ def test_a_damaged_image_is_named_or_left_out(final, site, capsys):
 @pytest.mark.parametrize(
     "rename,words",
     [
-        (["q", "r", "s"], "no images of a class that the model knows"),
+        (["X", "Y", "Z"], "no images of a class that the model knows"),
         ([], "holds no image"),
     ],
 )
@@ -109,3 +109,29 @@ def test_what_is_no_site(final, site, tmp_path, capsys, rename, words):
     assert evaluate.main([str(final), "--data", str(root)]) == 2
     line = capsys.readouterr().err
     assert words in line and line.count("\n") == 1
+
+
+def test_images_without_labels(final, tiny_folder, tmp_path, capsys):
+    """No folder is called as a class: they are predicted, not scored."""
+    run, root = tmp_path / "run", tmp_path / "clinic"
+    run.symlink_to(final)
+    root.mkdir()
+    for name, day in zip("xyz", ("monday", "tuesday", ""), strict=True):
+        shutil.copytree(
+            tiny_folder / "c" / name, root / day, dirs_exist_ok=True
+        )
+    results, _ = scored(capsys, run, "--data", root)
+    assert results["images"] == sum(results["predicted"]) == 36
+    sources = json.loads((final / "results.json").read_text())["metrics"]
+    sources = sources["in_domain"]["pred_ens"]["overall"]
+    assert results["sources"]["images"] == sources["images"]
+    assert results["sources"]["accuracy"] == sources["accuracy"]
+    assert (tmp_path / "run-on-clinic.csv").exists()
+    argv = [str(run), "--data", str(root), "--prediction-rule"]
+    assert evaluate.main([*argv, "mask/a"]) == 0
+    assert "predicted by mask of a" in capsys.readouterr().out
+    assert evaluate.main([*argv, "mask/a", "mask/b"]) == 2
+    assert "give one --prediction-rule" in capsys.readouterr().err
+    # Who names a site says that there are classes.
+    assert evaluate.main([*argv[:3], "--target", "monday"]) == 2
+    assert "no images of a class" in capsys.readouterr().err

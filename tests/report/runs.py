@@ -161,10 +161,9 @@ def _split(rng, name, count, domains, ids, rules, classes, data):
     for i, (label, domain) in enumerate(zip(labels, ids, strict=True)):
         folder = data / domains[max(domain, 0)] / classes[label]
         paths.append(str(folder / f"{i}.png"))
-        if name == "out_of_domain":
-            folder.mkdir(parents=True, exist_ok=True)
-            pixels = rng.integers(0, 256, (40, 56, 3), np.uint8)
-            PIL.Image.fromarray(pixels).save(paths[-1])
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40, 56, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(paths[-1])
     return ScoredSplit(
         name, paths, tuple(domains), Predictions(predicted, labels, ids, sure)
     )

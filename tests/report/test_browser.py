@@ -1,5 +1,7 @@
 """The report in a real browser."""
 
+import re
+
 import pytest
 
 from dmg_tf.report.run_page import write_run_report
@@ -40,7 +42,7 @@ def urls(tmp_path_factory):
     """Reports of a plain run, of one with heads, and of one that is large."""
     root = tmp_path_factory.mktemp("runs")
     write_run(root / "plain", images=90)
-    write_run(root / "heads", method="multi_headed", epochs=1)
+    write_run(root / "heads", method="multi_headed", epochs=2)
     classes = tuple(f"<b>class_{i}_{'x' * 30}</b>" for i in range(345))
     classes = tuple(name.replace("/", "|") for name in classes)
     write_run(root / "large", LONG, classes, "t" * 60, epochs=50, images=690)
@@ -117,6 +119,22 @@ def test_light_and_dark_can_be_read(open_page, urls, name, scheme):
 def test_nothing_sticks_out(open_page, urls, width, name):
     page = open_page(urls[name], viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_paper_nothing_is_cut(open_page, urls):
+    page = open_page(urls["plain"], viewport={"width": 718, "height": 1047})
+    page.emulate_media(media="print")
+    # A scroll bar can't be moved there, nor a fold opened.
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter("
+        "e => e.getBoundingClientRect().right > 718 || "
+        "e.scrollWidth > e.clientWidth + 1 && e.scrollWidth > 718).length"
+    )
+    assert cut == 0 and page.locator(".scroll").count() > 8
+    assert page.locator("details table").bounding_box()["height"] > 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    pdf = page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
 
 
 def test_it_needs_no_scripts(open_page, urls):

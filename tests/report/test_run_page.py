@@ -1,19 +1,25 @@
 """The report of a run: its numbers, its images, its names, its command."""
 
 import base64
+import html as html_text
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from dmg_tf.commands import report
+from dmg_tf.commands.train import make_parser
+from dmg_tf.flags import config_from_args
 from dmg_tf.report.run_page import write_run_report
 from dmg_tf.rules import scored_rules
+from dmg_tf.runs.predictions import read_predictions
 from tests.conftest import ROOT
 from tests.report.runs import write_run
 
@@ -149,9 +155,75 @@ def test_every_epoch_is_there_and_the_selected_one_marked(folder):
     assert f"Epoch {epoch} of 3 was selected by source validation" in html
 
 
+def test_contents_lead_to_every_panel(folder):
+    html = html_of(folder)
+    nav = html[html.index("<nav") : html.index("</nav>")]
+    links = re.findall(r'<a href="#([^"]+)">([^<]+)</a>', nav)
+    panels = re.findall(r'<section id="([^"]+)"[^>]*><h2>([^<]+)</h2>', html)
+    assert links == panels and len({anchor for anchor, _ in links}) > 10
+    assert (
+        "accuracy-in-and-out-of-domain",
+        "Accuracy in and out of domain",
+    ) in (links)
+
+
+def test_tables_and_pictures_have_names(folder):
+    html = html_of(folder)
+    names = re.findall(r"<caption[^>]*>([^<]+)</caption>", html)
+    assert len(names) == html.count("<table>") > 8
+    regions = re.findall(r'role="region" aria-label="([^"]+), scrolls', html)
+    assert regions == names
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', html)
+    for alt in alts:
+        assert re.fullmatch(
+            r"[xyz] of [abct], (told right|taken for [xyz])", alt
+        )
+
+
+def test_the_sources_confusions_and_worst_images(folder):
+    html, results = html_of(folder), results_of(folder)
+    rows = rows_of(html, "What is taken for what in the sources")
+    total = sum(int(c or 0) for row in rows[1:4] for c in row[1:4])
+    assert total == sum(results["counts"]["validation"].values())
+    by_source = rows[
+        rows.index(["domain", "true class", "taken for", "images"]) :
+    ]
+    assert {row[0] for row in by_source[1:]} == set("abc")
+    split = read_predictions(
+        folder / "run/predictions.csv", results["class_names"], "validation"
+    )
+    told = split.predictions
+    wrong = told.predicted["pred_ens"] != told.labels
+    sure = np.where(wrong, told.probabilities["pred_ens"], 0)
+    panel = html[html.index("<h2>Wrong in the sources") :]
+    panel = panel[: panel.index("</section>")]
+    for i, domain in enumerate("abc"):
+        worst = np.argmax(np.where(told.domain_ids == i, sure, 0))
+        assert split.paths[worst].endswith(
+            re.search(rf"<h3>{domain}</h3>.*?title=\"([^\"]+)", panel)[1]
+        )
+
+
+def test_one_epoch_has_no_curve(tmp_path):
+    write_run(tmp_path, epochs=1)
+    write_run_report(tmp_path / "run")
+    html = html_of(tmp_path)
+    assert "<svg" not in html and "<details" not in html
+    assert [row[0] for row in rows_of(html, "Training")] == ["epoch", "1"]
+
+
+def test_the_command_that_made_it(folder):
+    (made,) = re.findall(r"Made by <code>(.*?)</code>", html_of(folder))
+    _, argv = html_text.unescape(made).split("train ", 1)
+    argv = shlex.split(argv)
+    config = config_from_args(make_parser(argv).parse_args(argv))
+    assert (config.target, config.epochs, config.seed) == ("t", 3, 0)
+    assert config.options.mask_sites == ("layer4", "fc")
+
+
 def test_all_images_decode(folder):
     images = images_of(html_of(folder))
-    assert 12 <= len(images) <= 24
+    assert 12 <= len(images) <= 24 + 3 * 3
     for image in images:
         image.load()
         assert image.format == "JPEG" and image.size == (56, 40)
@@ -163,7 +235,7 @@ def test_it_is_one_small_file_that_asks_for_nothing(folder):
     without_images = re.sub(r"base64,[^\"]*", "", html)
     for word in ("http:", "https:", "//", "<script", "url(", "@import"):
         assert word not in without_images
-    assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    assert re.findall(r'(?:src|href)="(?!data:|#)', html) == []
     names = {path.name for path in (folder / "run").iterdir()}
     assert not [name for name in names if name.startswith(".")]
 
@@ -195,8 +267,8 @@ def test_many_classes(tmp_path):
     write_run_report(tmp_path / "run")
     html = html_of(tmp_path)
     assert len(html) < 1_000_000
-    (of_all,) = (i for i in images_of(html) if i.format == "PNG")
-    assert of_all.size == (345, 345)
+    of_all = [i.size for i in images_of(html) if i.format == "PNG"]
+    assert of_all == [(345, 345)] * 2  # of the target, and of the sources
     assert len(rows_of(html, "What is taken for what")) == 13  # and its head
 
 

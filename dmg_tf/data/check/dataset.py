@@ -50,12 +50,13 @@ def check_dataset(
     """
     root = place = check_data(root)
     dataset = detect_dataset(dataset, str(root))
-    layout = DATASETS[dataset].layout
+    spec = DATASETS[dataset]
+    layout = spec.layout
     problems = Problems(max_examples)
     if place.is_file():
         inventory, root = scan_table(place, problems), place.parent
     elif layout is None:
-        inventory = scan_folder(root, problems)
+        inventory = scan_folder(root, problems, spec.published)
     else:
         inventory = scan_lists(root, layout, problems)
     sizes_and_formats = {}

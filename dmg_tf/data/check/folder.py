@@ -10,12 +10,19 @@ import numpy as np
 from dmg_tf.data.check.problems import Problems
 from dmg_tf.data.datasets.folder import (
     domain_folders,
-    holds_splits,
-    list_domain,
     real_homes,
-    splits_in_words,
     validation_count,
 )
+from dmg_tf.data.datasets.listing import (
+    Splits,
+    holds_splits,
+    list_splits,
+    mixed_in_words,
+    splits_in_words,
+    together,
+)
+from dmg_tf.data.datasets.published import Published
+from dmg_tf.data.datasets.spec import SPLITS, TEST, TRAIN, VALIDATION
 from dmg_tf.data.datasets.walk import LeftOut, Walk
 from dmg_tf.data.images.formats import foreign_format, open_image
 from dmg_tf.data.names import are_splits, check_names, twins
@@ -71,13 +78,38 @@ class Inventory:
         flat = self.domain_ids.astype(np.int64) * shape[1] + self.labels
         return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
+    def count(self) -> None:
+        """Counts images by role; those of validation that are to be drawn too.
 
-def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
-    """Lists DIR/<domain>/<class>/<image>, as `folder.load` does.
+        Where no domain has any for `test`, there is no such split.
+        """
+        self.splits = SPLITS
+        shape = (len(self.domains), len(self.class_names), len(SPLITS))
+        self.counts = np.zeros(shape, np.int64)
+        np.add.at(self.counts, (self.domain_ids, self.labels, self.roles), 1)
+        drawn = SPLITS.index(VALIDATION)
+        for counts in self.counts:
+            if not counts[:, drawn].any():
+                counts[:, drawn] = [
+                    validation_count(int(n)) for n in counts[:, 0]
+                ]
+                counts[:, 0] -= counts[:, drawn]
+        if not self.counts[..., SPLITS.index(TEST)].any():
+            self.splits = SPLITS[:2]
+            self.counts = self.counts[..., :2]
+
+
+def scan_folder(
+    root: pathlib.Path,
+    problems: Problems,
+    published: Published | None = None,
+) -> Inventory:
+    """Lists the images of a dataset of folders, as `folder.load` does.
 
     Args:
         root: The folder.
         problems: Where to report what is wrong.
+        published: How many images there should be.
 
     Returns:
         The images; a folder without images is no domain of it.
@@ -85,23 +117,30 @@ def scan_folder(root: pathlib.Path, problems: Problems) -> Inventory:
     walk = Walk(root)
     # Without any folder it has no images: told as what is wrong with it.
     folders = domain_folders(walk, root) if _has_folders(root) else {}
-    listed = {}
+    listed: dict[str, Splits] = {}
     for domain, folder in folders.items():
         try:
-            classes = list_domain(walk, folder)
+            splits = list_splits(walk, folder)
         except UserError as error:
             reason = str(error).rpartition(": ")[2]
             walk.left_out.add("unreadable_folder", f"{folder}: {reason}")
             continue
-        if not classes:
+        if not any(splits.values()):
             problems.add("empty_domain", f"{folder}/")
             continue
-        if holds_splits(classes):
-            problems.add("split_folders", splits_in_words(folder, classes))
-        listed[domain] = classes
+        if holds_splits(splits.get("", {})):
+            problems.add("split_folders", splits_in_words(folder, splits[""]))
+        listed[domain] = splits
+    mixed = mixed_in_words("", listed)
+    if mixed and "split_folders" not in problems:
+        problems.add("split_folders", mixed)
     if are_splits(tuple(listed)):
         problems.add("split_domains", ", ".join(listed))
-    _report_names(listed, problems)
+    classes = {domain: together(splits) for domain, splits in listed.items()}
+    if published is not None:
+        for words in published.differences(classes):
+            problems.add("other_counts", words)
+    _report_names(classes, problems)
     report_left_out(walk.left_out, problems)
     inventory = _index(listed, walk.left_out)
     report_same_files(root, inventory, problems, real_homes(root, folders))
@@ -115,26 +154,28 @@ def _has_folders(root) -> bool:
         return True  # why it can't be read is told by whoever reads it
 
 
-def _index(listed, left_out) -> Inventory:
-    names, domain_ids, labels = [], [], []
-    class_names = sorted({n for classes in listed.values() for n in classes})
-    for domain_id, classes in enumerate(listed.values()):
-        for name, images in classes.items():
-            names += images
-            domain_ids += [domain_id] * len(images)
-            labels += [class_names.index(name)] * len(images)
+def _index(listed: Mapping[str, Splits], left_out) -> Inventory:
+    names, domain_ids, labels, roles = [], [], [], []
+    class_names = sorted(
+        {n for splits in listed.values() for n in together(splits)}
+    )
+    for domain_id, splits in enumerate(listed.values()):
+        for split, classes in splits.items():
+            for name, images in classes.items():
+                names += images
+                domain_ids += [domain_id] * len(images)
+                labels += [class_names.index(name)] * len(images)
+                roles += [SPLITS.index(split or TRAIN)] * len(images)
     inventory = Inventory(
         tuple(listed),
         tuple(class_names),
         names=names,
         domain_ids=np.asarray(domain_ids, np.int32),
         labels=np.asarray(labels, np.int32),
-        roles=np.zeros(len(names), np.int32),
+        roles=np.asarray(roles, np.int32),
         others=left_out.names.get("not_images", []),
     )
-    images = inventory.images()
-    held_out = np.vectorize(validation_count, otypes=[np.int64])(images)
-    inventory.counts = np.stack([images - held_out, held_out], axis=-1)
+    inventory.count()
     return inventory
 
 

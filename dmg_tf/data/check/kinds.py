@@ -43,7 +43,8 @@ KINDS: dict[str, Kind] = {
     "split_folders": Kind(
         ERROR,
         "domains that hold splits where classes belong",
-        "move the class folders of one split, or of all, up into DIR/<domain>/",
+        "call them train, val and test, with class folders in each, in every "
+        "domain; or move the class folders up into DIR/<domain>/",
     ),
     "split_domains": Kind(
         ERROR,
@@ -178,6 +179,12 @@ KINDS: dict[str, Kind] = {
         "as a source it teaches nothing of them, the other sources do; what "
         "the target alone has is left out",
     ),
+    "other_counts": Kind(
+        WARNING,
+        "numbers that are not those of the published dataset",
+        "see whether files are missing: results on other images do not compare "
+        "with published ones",
+    ),
     "copies_across_domains": Kind(
         WARNING,
         "sets of identical files in several domains",
@@ -248,6 +255,11 @@ KINDS: dict[str, Kind] = {
         NOTE,
         "class folders without images",
         "they are no classes of their domain",
+    ),
+    "again": Kind(
+        NOTE,
+        "splits that have images of the others once more",
+        "they are not used, and were not opened",
     ),
     "validation_in_train": Kind(
         NOTE,

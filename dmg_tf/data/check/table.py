@@ -7,8 +7,7 @@ import numpy as np
 
 from dmg_tf.data.check.folder import Inventory, report_same_files
 from dmg_tf.data.check.problems import Problems
-from dmg_tf.data.datasets.folder import validation_count
-from dmg_tf.data.datasets.spec import SPLITS, TRAIN, VALIDATION
+from dmg_tf.data.datasets.spec import SPLITS, TRAIN
 from dmg_tf.data.datasets.table import scan
 
 
@@ -42,18 +41,7 @@ def scan_table(path: pathlib.Path, problems: Problems) -> Inventory:
             [SPLITS.index(row.split or TRAIN) for row in rows], np.int32
         ),
     )
-    shape = (len(domains), len(class_names), len(SPLITS))
-    inventory.counts = np.zeros(shape, np.int64)
-    where = (inventory.domain_ids, inventory.labels, inventory.roles)
-    np.add.at(inventory.counts, where, 1)
-    drawn = SPLITS.index(VALIDATION)
-    for counts in inventory.counts:
-        if not counts[:, drawn].any():
-            counts[:, drawn] = [validation_count(int(n)) for n in counts[:, 0]]
-            counts[:, 0] -= counts[:, drawn]
-    if not inventory.counts[..., SPLITS.index("test")].any():
-        inventory.splits = SPLITS[:2]
-        inventory.counts = inventory.counts[..., :2]
+    inventory.count()
     report_same_files(path.parent, inventory, problems, homes={})
     return inventory
 

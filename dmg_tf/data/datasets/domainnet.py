@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from dmg_tf.data.datasets.folder import split_by_seed
 from dmg_tf.data.datasets.list_reader import ListReader
+from dmg_tf.data.datasets.published import PublishedFile
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
 from dmg_tf.data.domains import as_known, pick_domains
 from dmg_tf.data.examples import DomainData, Examples, checked
@@ -108,6 +109,44 @@ def _split_by_class(entries, seed):
     return train, validation
 
 
+# Where it is, bytes, MD5. The lists are small, and tell first whether the
+# server answers; they are those of the cleaned version.
+_FILES = """\
+domainnet/txt/clipart_test.txt 628917 f5ddbcfd657a3acf9d0f7da10db22565
+domainnet/txt/clipart_train.txt 1443819 b4349693a7f9c05c53955725c47ed6cb
+domainnet/txt/infograph_test.txt 728028 779626b50869edffe8ea6941c3755c71
+domainnet/txt/infograph_train.txt 1683098 379b50054f4ac2018dca4f89421b92d9
+domainnet/txt/painting_test.txt 971888 232b35dc53f26d414686ae579e38d9b5
+domainnet/txt/painting_train.txt 2241901 7db0e7ca73ad9982f6e1f7f3ef372c0a
+domainnet/txt/quickdraw_test.txt 2213400 c1a828fdfe216fb109f1c0083a252c6f
+domainnet/txt/quickdraw_train.txt 5164600 b732ced3939ac8efdd8c0a889dca56cc
+domainnet/txt/real_test.txt 1911327 6098816791c3ebed543c71ffa11b9054
+domainnet/txt/real_train.txt 4440944 8ebf02c2075fadd564705f0dc7cd6291
+domainnet/txt/sketch_test.txt 850581 d8a222e4672cfd585298aa14d02ea441
+domainnet/txt/sketch_train.txt 1960222 1233bd18aa9a8a200bf4cecf1c34ef3e
+groundtruth/clipart.zip 1270909081 cd0d8f2d77a4e181449b78ed62bccf1e
+infograph.zip 4338659804 720380b86f9e6ab4805bb38b6bd135f8
+groundtruth/painting.zip 3679366174 1ae32cdb4f98fe7ab5eb0a351768abfd
+quickdraw.zip 459920701 bdc1b6f09f277da1a263389efe0c7a66
+real.zip 6062039589 dcc47055e8935767784b7162e7c7cca6
+sketch.zip 2633992926 658d8009644040ff7ce30bb2e820850f
+"""
+
+
+def _published(line: str) -> PublishedFile:
+    place, size, md5 = line.split()
+    name = place.rpartition("/")[2]
+    domain, _, kind = name.partition(".")
+    return PublishedFile(
+        name=name,
+        page="https://ai.bu.edu/M3SDA/",
+        url=f"http://csr.bu.edu/ftp/visda/2019/multi-source/{place}",
+        size=int(size),
+        checksum=f"md5:{md5}",
+        folders={domain: domain} if kind == "zip" else {},
+    )
+
+
 SPEC = DatasetSpec(
     title="DomainNet",
     load=load,
@@ -125,4 +164,5 @@ SPEC = DatasetSpec(
         "Validation is 10 % of the training list where there is no list of "
         "it. The target is scored on test."
     ),
+    files=tuple(map(_published, _FILES.splitlines())),
 )

@@ -1,19 +1,41 @@
 """A folder of domains: which images there are, and how they are split."""
 
+import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec
+from dmg_tf.data.datasets.listing import (
+    Splits,
+    holds_splits,
+    list_splits,
+    mixed_in_words,
+    splits_in_words,
+    together,
+)
+from dmg_tf.data.datasets.published import Published, PublishedFile
+from dmg_tf.data.datasets.spec import (
+    PAPER_PRESETS,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    DatasetSpec,
+)
 from dmg_tf.data.datasets.walk import IMAGE_SUFFIXES, Walk
 from dmg_tf.data.domains import pick_domains
 from dmg_tf.data.examples import DomainData, Examples, checked
-from dmg_tf.data.names import are_splits, check_spelling, nfc
+from dmg_tf.data.names import check_spelling, nfc
 from dmg_tf.data.same_files import RealFiles, check_each_once, strangers
 from dmg_tf.errors import UserError
 
 VALIDATION_SHARE = 0.1
+SPLITS_IN_WORDS = (
+    "10 % of each class and domain select the epoch, drawn by --seed, where "
+    "there is no folder\nof a validation split; the target is scored on a test "
+    "split, or on all images."
+)
 
 
 def validation_count(count: int, share: float = VALIDATION_SHARE) -> int:
@@ -108,18 +130,23 @@ def load(
     target: str | None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
+    published: Published | None = None,
 ) -> DomainData:
-    """Reads DIR/<domain>/<class>/<image>.
+    """Reads DIR/<domain>/<class>/<image>, or DIR/<domain>/<split>/<class>/...
 
     Each source is split 90/10 by class into training and validation; the whole
-    target domain is scored. Classes are the class folders of the sources, in
-    alphabetical order; a source may lack some.
+    target domain is scored. Where the domains hold splits, these are what the
+    sources learn from and select on (10 % of train, where a source has no
+    validation), they are scored on test if all of them have it, and the target
+    is scored on test, or on all of it where it has none. Classes are the class
+    folders of the sources, in alphabetical order; a source may lack some.
 
     Args:
         root: The folder.
         target: The domain that is held out; None for none.
         sources: The domains to train on; None for all others.
         seed: Seed of the split.
+        published: How many images there should be; a note says what differs.
 
     Returns:
         The data of the run. No image is opened.
@@ -137,14 +164,30 @@ def load(
     known = sorted({*holding, *(asked & folders.keys())})
     sources = pick_domains(known, target, sources, str(root))
     run = (*sources, *held_out)
-    listings = {d: list_domain(walk, folders[d]) for d in run}
+    splits = {d: list_splits(walk, folders[d]) for d in run}
     for domain in run:
-        _check_layout(root, domain, listings[domain])
+        _check_layout(root, domain, splits[domain])
+    mixed = mixed_in_words(root, splits)
+    if mixed:
+        raise UserError(mixed)
+    notes = walk.left_out.note()
+    if published is not None:
+        notes += published.note({d: together(splits[d]) for d in run})
+    for domain in held_out:
+        if splits[domain].get(TEST):
+            splits[domain] = {TEST: splits[domain][TEST]}
+    listings = {d: together(splits[d]) for d in run}
     class_names = tuple(sorted({n for d in run for n in listings[d]}))
     shut = walk.left_out.names.get("unreadable_folder", [])
     _check_classes(root, run, class_names, listings, shut)
     check_files(root, folders, listings)
-    train, validation = _split(root, sources, class_names, listings, seed)
+    parts = [
+        _split(root, splits[domain], index, class_names, seed)
+        for index, domain in enumerate(sources)
+    ]
+    train, validation, test = (
+        [part[split] for part in parts] for split in SPLITS
+    )
     scored = [
         Examples.make(
             (os.path.join(root, image) for image in images),
@@ -158,66 +201,13 @@ def load(
         class_names,
         sources,
         *(held_out or (None,)),
-        train,
-        validation,
-        None,
+        Examples.concatenate(train),
+        Examples.concatenate(validation),
+        Examples.concatenate(test) if all(map(len, test)) else None,
         Examples.concatenate(scored),
-        walk.left_out.note(),
+        notes,
     )
     return checked(data, apart=True)
-
-
-def list_domain(walk: Walk, folder: str) -> dict[str, list[str]]:
-    """Returns {class: paths of its images, relative to the dataset's folder}.
-
-    Args:
-        walk: Of the dataset; gets what is left out.
-        folder: The domain's.
-
-    Raises:
-        UserError: If it can't be read.
-    """
-    try:
-        names = walk.folders(folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot read the folder {os.path.join(walk.root, folder)}: "
-            f"{error.strerror or error}"
-        ) from error
-    images: dict[str, list[str]] = {}
-    for name in names:
-        path = f"{folder}/{name}"
-        found = [f"{path}/{image}" for image in walk.images(path)]
-        if found:
-            # A name in two Unicode forms is one class.
-            images.setdefault(nfc(name), []).extend(found)
-        else:
-            walk.left_out.add("empty_class", f"{path}/")
-    return images
-
-
-def holds_splits(listing: Mapping[str, Sequence[str]]) -> bool:
-    """Returns whether a domain holds splits where classes belong.
-
-    Args:
-        listing: Its images by what should be classes.
-    """
-    if not are_splits(tuple(listing)):
-        return False
-    nested = all(
-        image.count("/") > 2 for images in listing.values() for image in images
-    )
-    return nested or len(listing) > 1
-
-
-def splits_in_words(where: str, names: Iterable[str]) -> str:
-    """Returns what is wrong with a domain that holds splits."""
-    return (
-        f"{where} holds {', '.join(names)}, which look like splits, not "
-        "classes; expected DIR/<domain>/<class>/<image>: move the class "
-        "folders of one split of each domain up into DIR/<domain>/, or those "
-        "of all splits together"
-    )
 
 
 def check_files(root, folders, listings) -> None:
@@ -255,17 +245,17 @@ def real_homes(root, folders: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _check_layout(root, domain: str, listing) -> None:
+def _check_layout(root, domain: str, splits: Splits) -> None:
     where = os.path.join(root, domain)
-    if not listing:
+    if not any(splits.values()):
         raise UserError(
             f"the domain {domain!r} has no images; expected "
             f"{where}/<class>/<image> with one of the suffixes "
             f"{' '.join(sorted(IMAGE_SUFFIXES))}; --sources names the "
             "domains if this folder is none"
         )
-    if holds_splits(listing):
-        raise UserError(splits_in_words(where, listing))
+    if holds_splits(splits.get("", {})):
+        raise UserError(splits_in_words(where, splits[""]))
 
 
 def _check_classes(root, domains, class_names, listings, shut) -> None:
@@ -286,19 +276,41 @@ def _check_classes(root, domains, class_names, listings, shut) -> None:
                 )
 
 
-def _split(root, sources, class_names, listings, seed):
-    """Returns the sources' examples for training and for validation."""
-    train, validation = [], []
-    for domain_id, domain in enumerate(sources):
-        for label, class_name in enumerate(class_names):
-            images = listings[domain].get(class_name, [])
+def _split(
+    root, splits: Splits, domain_id: int, class_names, seed: int
+) -> dict[str, Examples]:
+    """Returns {split: examples} of a source; draws its validation by seed."""
+    parts = {split: [] for split in SPLITS}
+    drawn = not splits.get(VALIDATION)
+    for label, class_name in enumerate(class_names):
+        images = {s: splits.get(s, {}).get(class_name, []) for s in SPLITS}
+        images[TRAIN] = images[TRAIN] or splits.get("", {}).get(class_name, [])
+        if drawn:
             # Another Unicode form on disk is no other split.
-            split = split_by_seed([nfc(image) for image in images], seed)
-            for part, positions in zip((train, validation), split, strict=True):
-                paths = [os.path.join(root, images[i]) for i in positions]
-                labels = [label] * len(paths)
-                part.append(Examples.make(paths, labels, domain_id))
-    return Examples.concatenate(train), Examples.concatenate(validation)
+            keep, hold = split_by_seed([nfc(i) for i in images[TRAIN]], seed)
+            images[VALIDATION] = [images[TRAIN][i] for i in hold]
+            images[TRAIN] = [images[TRAIN][i] for i in keep]
+        for split, part in parts.items():
+            paths = [os.path.join(root, image) for image in images[split]]
+            labels = [label] * len(paths)
+            part.append(Examples.make(paths, labels, domain_id))
+    return {split: Examples.concatenate(part) for split, part in parts.items()}
+
+
+def published_spec(
+    published: Published, files: tuple[PublishedFile, ...] = ()
+) -> DatasetSpec:
+    """Returns the spec of a dataset that is read as a folder, and counted."""
+    return DatasetSpec(
+        title=published.title,
+        load=functools.partial(load, published=published),
+        domains=domains,
+        recognises=published.recognises,
+        presets=PAPER_PRESETS,
+        published=published,
+        splits_in_words=SPLITS_IN_WORDS,
+        files=files,
+    )
 
 
 SPEC = DatasetSpec(
@@ -308,4 +320,5 @@ SPEC = DatasetSpec(
     fallback=True,
     # A folder of one's own is taken for PACS' like.
     presets=PAPER_PRESETS,
+    splits_in_words=SPLITS_IN_WORDS,
 )

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from dmg_tf.data.datasets.list_reader import ListReader
+from dmg_tf.data.datasets.published import PublishedFile
 from dmg_tf.data.datasets.spec import PAPER_PRESETS, DatasetSpec, ListLayout
 from dmg_tf.data.domains import as_known, pick_domains
 from dmg_tf.data.examples import DomainData, Examples, checked
@@ -87,6 +88,23 @@ def load(
     return checked(data, apart=True)
 
 
+# The copy that has the official lists beside the images.
+FILES = (
+    PublishedFile(
+        name="pacs.zip",
+        page="https://drive.google.com/uc?id=1m4X4fROCCXMO0lRLrr6Zz9Vb3974NWhE",
+        checksum="sha256:"
+        "0dc9d0176fa27c9b4504e7c2e962aebe6a79ed0c1819b84148786e590f87e102",
+        folders={
+            "pacs/images/art_painting": "art_painting",
+            "pacs/images/cartoon": "cartoon",
+            "pacs/images/photo": "photo",
+            "pacs/images/sketch": "sketch",
+            "pacs/splits": "splits",
+        },
+    ),
+)
+
 SPEC = DatasetSpec(
     title="PACS",
     load=load,
@@ -99,4 +117,5 @@ SPEC = DatasetSpec(
         "by validation (crossval);\nas the target it is scored on test, which "
         "is all of it."
     ),
+    files=FILES,
 )

@@ -7,12 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dmg_tf.data.datasets.published import Published, PublishedFile
 from dmg_tf.errors import UserError
 
 if TYPE_CHECKING:
     from dmg_tf.data.examples import DomainData
 
 SPLITS = TRAIN, VALIDATION, TEST = ("train", "validation", "test")
+# {what a table or a folder calls a split, in small letters: the split}.
+SPLIT_NAMES: Mapping[str, str] = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "crossval": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
 
 # Sec. 7.5, for PACS; other datasets differ from it where they say so.
 PAPER_PRESETS: Mapping[str, Any] = {
@@ -198,7 +210,11 @@ class DatasetSpec:
         weights: What `--weights auto` means, "imagenet" or "none".
         layout: Where its lists are; None where the images lie in
             DIR/<domain>/<class>/<image> and every domain must have every class.
+        published: How many images there should be in DIR/<domain>/...; None
+            where that is not known.
         splits_in_words: How images are split, for people; may have two lines.
+        files: What `dmg-tf data get` gets, into one folder that `load` reads;
+            () where it does not know.
     """
 
     title: str
@@ -211,7 +227,9 @@ class DatasetSpec:
     augment: str = "crop_and_jitter"
     weights: str = "imagenet"
     layout: ListLayout | None = None
+    published: Published | None = None
     splits_in_words: str = (
         "10 % of each class and domain select the epoch, drawn by --seed; the "
         "target is scored on all images."
     )
+    files: tuple[PublishedFile, ...] = ()

@@ -12,6 +12,7 @@ from dmg_tf.data.datasets.folder import split_by_seed
 from dmg_tf.data.datasets.list_reader import ListProblem
 from dmg_tf.data.datasets.spec import (
     PAPER_PRESETS,
+    SPLIT_NAMES,
     TEST,
     TRAIN,
     VALIDATION,
@@ -29,16 +30,6 @@ COLUMNS = ("path", "label", "domain")
 SPLIT = "split"
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = ".parquet"
-# What a split may be called in the table.
-_SPLITS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-}
 
 
 class Row(NamedTuple):
@@ -125,7 +116,7 @@ def _row(path, where, cells, places) -> tuple[Row | None, ListProblem | None]:
     if empty:
         return wrong(f"no {' and no '.join(empty)}")
     split = cell(SPLIT).casefold()
-    if SPLIT in places and split not in _SPLITS:
+    if SPLIT in places and split not in SPLIT_NAMES:
         return wrong(
             f"the split {cell(SPLIT)!r} is none; there are train, validation "
             "and test"
@@ -140,7 +131,7 @@ def _row(path, where, cells, places) -> tuple[Row | None, ListProblem | None]:
         name,
         nfc(cell("label")),
         nfc(cell("domain")),
-        _SPLITS.get(split, ""),
+        SPLIT_NAMES.get(split, ""),
         where,
     )
     return row, None

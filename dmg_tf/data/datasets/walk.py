@@ -31,6 +31,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "folders that cannot be read",
     ),
     "link_above": ("link to a folder above", "links to folders above"),
+    "again": (
+        "split that repeats others",
+        "splits that repeat others",
+    ),
     "special": (
         "pipe, socket or device",
         "pipes, sockets or devices",

@@ -46,6 +46,27 @@ def evaluation_dataset(
         Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32 [B]},
         labels int32 [B]).
     """
+    return in_order(examples, _loader(examples, spec, images), batch_size)
+
+
+def few_images(
+    examples: Examples, spec: ImageSpec, images: Files | None = None
+) -> tf.Tensor:
+    """Returns a handful of images, sooner than a stream of them is set up.
+
+    Args:
+        examples: The images.
+        spec: How they are prepared; `spec.augment` is not used.
+        images: Where decoded images come from; None decodes the files.
+
+    Returns:
+        float32 [N, H, W, 3].
+    """
+    load = _loader(examples, spec, images)
+    return tf.stack([load(index) for index in range(len(examples))])
+
+
+def _loader(examples, spec, images) -> Callable:
     plain = Plain(spec.size)
     read = (images or Files(spec.size)).reader(examples.paths)
 
@@ -53,7 +74,7 @@ def evaluation_dataset(
         image = plain.finish(read(index), None)
         return normalize(image, spec.mean, spec.std)
 
-    return in_order(examples, load, batch_size)
+    return load
 
 
 def in_order(

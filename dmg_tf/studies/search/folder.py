@@ -100,7 +100,7 @@ class Search:
         try:
             old = read_sealed(path)
             # A search of before a setting was there had its default.
-            config = RunConfig.from_json(old["config"]).to_json()
+            config = RunConfig.from_run(old["config"]).to_json()
             old["config"] = {k: v for k, v in config.items() if k != "output"}
         except (OSError, ValueError, KeyError, TypeError) as error:
             if path.exists():

@@ -12,7 +12,8 @@ from dmg_tf.files import write_text
 from dmg_tf.html.markup import Markup, tag
 from dmg_tf.html.page import code, page, panel, quiet
 from dmg_tf.html.tables import table
-from dmg_tf.report.run_page import RunFiles, image_panels
+from dmg_tf.report.image_panels import image_panels
+from dmg_tf.report.run_files import RunFiles
 from dmg_tf.report.sections import duration
 from dmg_tf.report.text import selected_at
 from dmg_tf.report.verdict import interval
@@ -185,4 +186,4 @@ def _runs(runs) -> Markup:
         "method,target,backbone,seed,epoch,selected at,in domain,"
         "out of domain,time,"
     ).split(",")
-    return table(head, rows, words={1, 2})
+    return table("All runs", head, rows, words={1, 2})

@@ -54,6 +54,7 @@ def overview(runs: Sequence[Run]) -> Markup:
     strong = {("row", max(best, key=best.get))} if len(best) > 1 else set()
     return join(
         table(
+            "Accuracy of each method, in and out of domain",
             [
                 "method",
                 "backbone",
@@ -123,7 +124,7 @@ def shaded_table(numbers: Table) -> Markup:
         *numbers.columns,
         "n",
     ]
-    return table(head, rows, words={1} if several else ())
+    return table(numbers.title, head, rows, words={1} if several else ())
 
 
 def _validations(run: Run) -> dict[float, float]:
@@ -200,11 +201,12 @@ def masks(runs: Sequence[Run]) -> Markup | None:
                 for target, several in by_target.items()
             }
             low, high = twentieths_around([v for r in rows.values() for v in r])
+            heading = f"{name}: {title}"
             parts.append(
                 tag(
                     "div",
-                    tag("h3", f"{name}: {title}"),
-                    heat_table("target", sites, rows, low, high),
+                    tag("h3", heading),
+                    heat_table(heading, "target", sites, rows, low, high),
                     quiet(f"Colour from {low:.2f} (none) to {high:.2f}."),
                 )
             )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from dmg_tf.backbones.blocks import NetworkSpec
 from dmg_tf.backbones.keras_model import network
+from dmg_tf.backbones.last_map import last_map_reader
 from dmg_tf.backbones.spec import named
 from dmg_tf.commands import export
 from dmg_tf.errors import UserError
@@ -102,6 +103,13 @@ def test_normalisation_is_this_packages():
         for stage in stages
         for part in stage._flatten_layers()
     )
+
+
+@pytest.mark.parametrize(
+    "name, reader", [("own", "pool"), ("tokens", "reshape_0")]
+)
+def test_the_last_map_is_found(name, reader):
+    assert last_map_reader(stages_of(name)).name == reader
 
 
 def test_statistics_that_are_assigned_are_used():

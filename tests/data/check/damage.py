@@ -240,6 +240,41 @@ def nest_in_splits(root):
             shutil.move(root / domain / name, root / domain / "train" / name)
 
 
+def nest_in_other_splits(root):
+    nest_in_splits(root)
+    for domain in DOMAINS:
+        (root / domain / "train").rename(root / domain / "dev")
+
+
+def nest_one_domain(root):
+    (root / "art" / "train").mkdir()
+    for name in CLASSES:
+        shutil.move(root / "art" / name, root / "art" / "train" / name)
+
+
+def leave_full_split(root):
+    nest_one_domain(root)
+    for domain in DOMAINS:
+        for name in CLASSES if domain != "art" else ():
+            moved = root / domain / "Train" / name
+            moved.parent.mkdir(exist_ok=True)
+            shutil.move(root / domain / name, moved)
+        train = next((root / domain).iterdir())
+        shutil.copytree(train, root / domain / "full")
+
+
+def call_as_published(root):
+    """Calls the domains as those of Office-Home."""
+    for old, new in zip(
+        DOMAINS, ("Clipart", "Product", "Real World"), strict=True
+    ):
+        (root / old).rename(root / new)
+    for name in CLASSES:
+        (root / "Art" / name).mkdir(parents=True)
+        for i in range(10):
+            save(root / "Art" / name / f"{i}.png")
+
+
 def call_domains_splits(root):
     for old, new in zip(DOMAINS, ("train", "val", "test"), strict=True):
         (root / old).rename(root / new)

@@ -54,7 +54,7 @@ def test_numbers_are_those_of_the_tables(folder):
         assert re.fullmatch(r"-?\d+\.\d\d", lost)
     assert len(rows_of(page, "All runs")) == 8
     assert "Target a: one run, looked at" in page
-    assert page.count("What is taken for what in") == 2
+    assert page.count("<h2>What is taken for what in") == 2
 
 
 def test_the_run_that_is_shown_is_chosen_without_the_target(folder):

@@ -1,4 +1,4 @@
-"""Which images a report shows, by rules that it states."""
+"""Which of a domain's images are shown, by rules that a report states."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmg_tf.rules import PredictionRule
-from dmg_tf.runs.predictions import Predictions
+from dmg_tf.runs.predictions import Predictions, ScoredSplit
 
 COUNT = 6  # images a group
+_WORST = "Wrong, and most sure of it"
+_FEW = 2  # images of a group, where a few will do
 _A_CLASS = 2  # of them at the most with one true class, if there are others
 
 
@@ -66,7 +68,7 @@ def choose(
 
     limit = f"at most {_A_CLASS} of a class where there are others"
     add(
-        "Wrong, and most sure of it",
+        _WORST,
         f"largest probability of a wrong class; {limit}",
         ~right,
         -sure,
@@ -85,6 +87,65 @@ def choose(
     add("Wrong", "at random, by the seed", ~right, rng.random(len(labels)))
     add("Right", "at random, by the seed", right, rng.random(len(labels)))
     return groups
+
+
+def surest_errors(
+    split: ScoredSplit, rule: PredictionRule, count: int
+) -> list[Group]:
+    """Chooses the worst images of each domain, if any are wrong.
+
+    Args:
+        split: The images, and what was said of them.
+        rule: The prediction rule that counts.
+        count: Images a domain at the most.
+
+    Returns:
+        A group a domain, called by its name.
+    """
+    groups = []
+    for number, domain in enumerate(split.domains):
+        own = np.flatnonzero(split.predictions.domain_ids == number)
+        for group in choose(split.predictions.select(own), rule, count=count):
+            if group.title == _WORST:
+                rule_text = f"wrong, and {group.rule}"
+                groups.append(
+                    Group(domain, rule_text, own[group.indices], group.total)
+                )
+    return groups
+
+
+def rules_shown(
+    predictions: Predictions, rules: Sequence[PredictionRule]
+) -> tuple[PredictionRule, list[PredictionRule]]:
+    """Returns the rule that counts, and those of the domains' own predictions.
+
+    Args:
+        predictions: For images of one split.
+        rules: All of a model, the default first.
+    """
+    own = [
+        rule
+        for rule in rules
+        if rule.domain is not None and rule.name in predictions.predicted
+    ]
+    return rules[0], own
+
+
+def choose_few(
+    predictions: Predictions, rules: Sequence[PredictionRule], seed: int = 0
+) -> np.ndarray:
+    """Chooses some of the images that `choose` does, of each of its groups.
+
+    Args:
+        predictions: For images of one split.
+        rules: All of a model, the default first.
+        seed: As for `choose`.
+
+    Returns:
+        int64 [N], positions in the predictions.
+    """
+    groups = choose(predictions, *rules_shown(predictions, rules), seed)
+    return np.concatenate([group.indices[:_FEW] for group in groups])
 
 
 def _agreement(predictions, domain_rules):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dmg_tf.report.samples import choose
+from dmg_tf.evaluation.samples import choose
 from dmg_tf.rules import domain_rules, rule_of_name
 from dmg_tf.runs.predictions import Predictions
 

@@ -1,0 +1,1 @@
+"""Getting a dataset from where it is published."""
