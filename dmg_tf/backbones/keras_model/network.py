@@ -79,7 +79,7 @@ def backbone_of(
     model = _pooled(model, spec)
     _check_size(model, network_spec.image_size, spec)
     _rename(model)
-    model = _with_own_layers(model)
+    model = _with_other_layers(model)
     if not network_spec.dropout:
         for layer in model._flatten_layers():
             if isinstance(layer, _DROPOUTS):
@@ -164,11 +164,13 @@ def _check_size(model, side, spec) -> None:
         ) from error
 
 
-def _with_own_layers(model) -> keras.Model:
-    """Returns the model with this package's layers for some of Keras'.
+def _with_other_layers(model) -> keras.Model:
+    """Returns the model with other layers, of the same numbers, in it.
 
     Its batch normalisation alone can be frozen, is the same on all replicas
-    and is estimated anew for averaged weights.
+    and is estimated anew for averaged weights. Of a convolution whose groups
+    are single features, as ConvNeXt has them, Keras makes a function of XLA's
+    on a CPU, which ONNX has none of; the depthwise layer is TensorFlow's own.
     """
     copies = []
 
@@ -184,6 +186,18 @@ def _with_own_layers(model) -> keras.Model:
                 layer.momentum,
                 layer.scale,
                 layer.center,
+                name=layer.name,
+                dtype=layer.dtype_policy,
+            )
+        elif _is_depthwise(layer):
+            ours = keras.layers.DepthwiseConv2D(
+                layer.kernel_size,
+                layer.strides,
+                layer.padding,
+                dilation_rate=layer.dilation_rate,
+                activation=layer.activation,
+                use_bias=layer.use_bias,
+                depthwise_initializer="zeros",  # it gets the other's weights
                 name=layer.name,
                 dtype=layer.dtype_policy,
             )
@@ -216,14 +230,27 @@ def _is_plain_batch_norm(layer) -> bool:
     )
 
 
+def _is_depthwise(layer) -> bool:
+    """Returns whether a convolution makes each feature of one alone."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.data_format == "channels_last"
+        and layer.groups == layer.filters > 1
+        and layer.kernel.shape[2] == 1
+        and len(set(layer.strides)) == 1
+    )
+
+
 def _copy(theirs, ours) -> None:
     """Gives a layer that stands in another's place the other's weights."""
     for name in (
         *("gamma", "beta", "moving_mean", "moving_variance"),
-        *("adapt_mean", "adapt_variance"),
+        *("adapt_mean", "adapt_variance", "kernel", "bias"),
     ):
         value = getattr(theirs, name, None)
         if value is not None:
+            if name == "kernel":  # [h, w, 1, F] -> [h, w, F, 1]
+                value = keras.ops.swapaxes(value, 2, 3)
             getattr(ours, name).assign(value)
 
 

@@ -14,6 +14,9 @@ def residual(width=8, side=None):
     for number in (1, 2, 3):
         x = layers.Conv2D(width * number, 3, strides=2, padding="same")(x)
         x = layers.BatchNormalization(scale=number != 2)(x)
+        x = layers.Conv2D(width * number, 3, groups=width * number)(
+            layers.ZeroPadding2D(1)(x)
+        )
         x = layers.Activation("gelu")(x)
         block = keras.Sequential(
             [

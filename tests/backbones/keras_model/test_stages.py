@@ -37,9 +37,9 @@ def test_every_passage_parts_the_model():
     found = passages(model)
     assert found[0].tensor is model.inputs[0]
     assert found[-1].tensor is model.outputs[0]
-    # In a block: the convolution, its normalisation, activation and sum; and
-    # two normalisations before all.
-    assert len(found) == 3 + 3 * 4
+    # In a block: convolution, normalisation, padding, convolution, activation
+    # and sum; and two normalisations before all.
+    assert len(found) == 3 + 3 * 6
     for first, second in itertools.pairwise(found):
         keras.Model(first.tensor, second.tensor)  # raises where it is no part
 
