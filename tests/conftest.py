@@ -1,5 +1,6 @@
 """Shared set-up: seeds, two logical devices, small folders of images."""
 
+import collections
 import gc
 import os
 import pathlib
@@ -19,6 +20,11 @@ import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACS = ROOT.parent / "shared" / "pacs"
+# Where graphs are what is tested, or must round as in another process.
+OPTIMIZED = (
+    *("golden", "devices", "export", "data/service", "training/test_resume"),
+    *("test_old_files", "examples", "test_benchmarks"),
+)
 
 
 def pytest_configure(config):
@@ -30,7 +36,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Skips tests of real images where there are none."""
+    """Puts long files first; skips tests of real images if there are none.
+
+    A long file that comes last is waited for by one process of two.
+    """
+    lengths = collections.Counter()
+    for item in items:
+        lengths[item.path] += 10 if "slow" in item.keywords else 1
+    items.sort(key=lambda item: -lengths[item.path])
     if PACS.is_dir():
         return
     skip = pytest.mark.skip(reason=f"there is no PACS at {PACS}")
@@ -59,6 +72,19 @@ def forgotten():
 
     with forgotten_after():
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plain_graphs(request):
+    """Leaves graphs as they are traced, but in `OPTIMIZED`.
+
+    TensorFlow rewrites them to compute faster, which takes a tenth of a short
+    run's time.
+    """
+    place = request.path.relative_to(ROOT / "tests").as_posix()
+    plain = not place.startswith(OPTIMIZED)
+    set_options = tf.config.optimizer.set_experimental_options
+    set_options({"disable_meta_optimizer": plain})
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +122,16 @@ def with_stub():
 
     with BACKBONES.with_name("stub", "tests.stubs:STUB_SPEC"):
         yield
+
+
+@pytest.fixture
+def stub_installed(tmp_path, monkeypatch):
+    """Lets other processes know the stub, as that of an installed package."""
+    from tests import stubs, toys
+
+    package = tmp_path / "site"
+    toys.write_package(package, {"backbones": ("stub", stubs.STUB)})
+    monkeypatch.setenv("PYTHONPATH", f"{package}:{ROOT}")
 
 
 @pytest.fixture(scope="module")
