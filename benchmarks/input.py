@@ -52,7 +52,7 @@ def worker(cache, paths, image_size, batch_size, batches, folder=None):
 
 
 def _stream(cache, paths, image_size, batch_size, folder):
-    from dmg_tf.backbones.blocks import IMAGENET_MEAN, IMAGENET_STD
+    from dmg_tf.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD
     from dmg_tf.data.examples import Examples
     from dmg_tf.data.streams.cache import make_cache
     from dmg_tf.data.streams.evaluation import ImageSpec

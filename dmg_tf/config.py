@@ -7,6 +7,7 @@ them, before TensorFlow is loaded and before anything is written.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from dmg_tf.errors import DamagedFile, UserError, unknown_name
 from dmg_tf.files import name_part
 from dmg_tf.folders.checksums import read_json
 from dmg_tf.methods.spec import Batches, no_option, owners_of
-from dmg_tf.registry import BACKBONES, DATASETS, METHODS
+from dmg_tf.registry import BACKBONES, DATASETS, METHODS, file_part
 from dmg_tf.settings import flag_of, names_of, setting
 
 if TYPE_CHECKING:
@@ -127,7 +128,12 @@ class RunConfig:
         group="model",
     )
     backbone: str = setting(
-        "network", "resnet18", names=BACKBONES.names, group="model"
+        "network; keras:NAME is a model of keras.applications, keras_hub:NAME "
+        "a preset of KerasHub or its folder",
+        "resnet18",
+        names=BACKBONES.choices,
+        check=functools.partial(BACKBONES.check, kind="--backbone"),
+        group="model",
     )
     weights: str = setting(
         "initial weights: auto (imagenet; none for the built-in dataset), "
@@ -425,7 +431,7 @@ class RunConfig:
             filled["output"] = str(
                 pathlib.Path("runs")
                 / f"{dataset}-{name_part(str(self.target))}-{self.method}"
-                f"-{self.backbone}-seed{self.seed}"
+                f"-{file_part(self.backbone)}-seed{self.seed}"
             )
         config = dataclasses.replace(self, **filled)
         config.check()

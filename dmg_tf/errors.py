@@ -39,19 +39,24 @@ class WorkerLost(UserError):
     exit_code = 75  # "try again" in sysexits.h
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], more: Iterable[str] = ()
+) -> UserError:
     """Returns the error for a name that is not among the known ones.
 
     Args:
         kind: What the name stands for, e.g. "backbone".
         name: The name that was given.
         known: The names that would be right.
+        more: Further ones, too many to list.
 
     Returns:
         UserError, to be raised, with the known names and the nearest one.
     """
     known = list(known)
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(
+        str(name), [*known, *more], n=1, cutoff=0.5
+    )
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(
         f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}"

@@ -8,6 +8,7 @@ points of the groups `dmg_tf.methods`, `dmg_tf.backbones`, `dmg_tf.datasets`.
 import contextlib
 import functools
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ class Registry:
         self._paths: dict[str, str] = {}
         # {name: the package that added it}
         self._packages: dict[str, str] = {}
+        # {what names of a family begin with: its path}
+        self._families: dict[str, str] = {}
 
     def register(self, name: str, path: str) -> None:
         """Adds a name.
@@ -48,6 +51,19 @@ class Registry:
                 f"at {self._paths[name]}"
             )
         self._paths[name] = path
+
+    def register_family(self, prefix: str, path: str) -> None:
+        """Adds all names `PREFIX:NAME` of something that has many.
+
+        They are not among `names`.
+
+        Args:
+            prefix: What the names begin with, before a colon.
+            path: "package.module:attribute", imported when a name of it, or
+                an unknown one, is asked for. It knows by `in` whether there is
+                a NAME, gives its object by `[]`, and has some `names()`.
+        """
+        self._families[prefix] = path
 
     @contextlib.contextmanager
     def with_name(self, name: str, path: str) -> Iterator[None]:
@@ -67,17 +83,44 @@ class Registry:
         self._add_from_packages()
         return tuple(self._paths)
 
-    def check(self, name: str) -> str:
-        """Returns `name` if it is known; raises UserError otherwise."""
-        if name not in self._paths and name not in self.names():
-            raise unknown_name(self.kind, name, self._paths)
-        return name
+    def choices(self) -> tuple[str, ...]:
+        """Returns the known names, and how those of families are written."""
+        return (*self.names(), *(f"{each}:NAME" for each in self._families))
+
+    def check(self, name: str, kind: str | None = None) -> str:
+        """Returns `name` if it is known; raises UserError otherwise.
+
+        Args:
+            name: The name.
+            kind: What it stands for, if not what the registry's names do.
+        """
+        if name in self._paths or name in self.names():
+            return name
+        families = {
+            each: _imported(path) for each, path in self._families.items()
+        }
+        prefix, _, rest = name.partition(":")
+        if prefix in families and rest in families[prefix]:
+            return name
+        of_families = {
+            each: [f"{each}:{one}" for one in family.names()]
+            for each, family in families.items()
+        }
+        raise unknown_name(
+            kind or self.kind,
+            name,
+            of_families.get(prefix) or self.choices(),
+            itertools.chain.from_iterable(of_families.values()),
+        )
 
     def __getitem__(self, name: str) -> Any:
-        module, _, attribute = self._paths[self.check(name)].partition(":")
+        self.check(name)
+        if name not in self._paths:
+            prefix, _, rest = name.partition(":")
+            return _imported(self._families[prefix])[rest]
         package = self._packages.get(name)
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return _imported(self._paths[name])
         except Exception as error:  # it may be anything that a package raises
             if package is None:
                 raise
@@ -107,6 +150,12 @@ class Registry:
                 )
             self._paths[name] = path
             self._packages[name] = package
+
+
+def _imported(path: str) -> Any:
+    """Returns what "package.module:attribute" stands for."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _entry_points(group: str) -> list[tuple[str, str, str]]:
@@ -141,6 +190,15 @@ def _packages_with_entry_points(search_path: tuple[str, ...]) -> list[str]:
                         if b"[dmg_tf." in file.read():
                             metadata.append(entry.path)
     return metadata
+
+
+def file_part(name: str) -> str:
+    """Returns a name as a part of a file's name.
+
+    One of a family has a colon, which not every disk takes, and what is behind
+    it may be a path.
+    """
+    return name.replace(":", "-").replace("/", "-")
 
 
 METHODS = Registry("method", "dmg_tf.methods")

@@ -33,7 +33,8 @@ class Setting:
         at_least: The smallest value.
         above: What every value is larger than.
         at_most: The largest value.
-        check: Raises UserError for a value that can't be.
+        check: Raises UserError for a value that can't be; asked in place of
+            `names`, where there is more than these.
         symbol: What figures and tables call it, e.g. "λ_O".
         search: The values that a search tries unless told others.
         axis: The flag of a search that takes its values; None if a search
@@ -185,11 +186,11 @@ def check(values: Any) -> None:
             continue
         facts = field.metadata["setting"]
         _check_type(field, value)
-        if facts.names and value not in facts.names():
-            raise unknown_name(flag_of(name), value, facts.names())
         _check_range(name, facts, value)
         if facts.check:
             facts.check(value)
+        elif facts.names and value not in facts.names():
+            raise unknown_name(flag_of(name), value, facts.names())
 
 
 _IN_WORDS = {

@@ -60,8 +60,9 @@ def test_the_page_has_them_all():
         ("METHODS", "mean_alignment"),
         ("DATASETS", "flat"),
         ("BACKBONES", "small"),
+        ("BACKBONES", "wide"),
     ]
-    assert len(FILES) == 5
+    assert len(FILES) == 7
     for _, _, path in LINES:
         assert path.partition(":")[0].replace(".", "/") + ".py" in FILES
 
@@ -145,9 +146,12 @@ def test_the_dataset_reads_what_the_folder_has(flat, tiny_folder):
     assert labels(data) == labels(folder)
 
 
-def test_the_backbone_is_masked_and_trains():
-    model = build_model("dmg", "small", 3, DOMAINS, image_size=32)
-    assert list(model.domain_masks) == ["d", "fc"]
+@pytest.mark.parametrize(
+    "name, sites", [("small", ["d", "fc"]), ("wide", ["stage2", "fc"])]
+)
+def test_the_backbone_is_masked_and_trains(name, sites):
+    model = build_model("dmg", name, 3, DOMAINS, image_size=32)
+    assert list(model.domain_masks) == sites
     model.compile(optimizer="sgd")
     inputs, labels = random_batch(batch=6)
     assert np.isfinite(model.train_on_batch(inputs, labels)).all()

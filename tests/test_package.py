@@ -62,7 +62,8 @@ def test_the_version_is_a_literal():
 def test_the_extras_that_errors_name_exist():
     extras = PROJECT["project"]["optional-dependencies"]
     assert set(extras) == {
-        *("search", "onnx", "lite0", "parquet", "randaugment", "dev")
+        *("search", "onnx", "lite0", "keras-hub", "parquet", "randaugment"),
+        "dev",
     }
     named = set()
     for path in (ROOT / "dmg_tf").rglob("*.py"):
@@ -76,7 +77,7 @@ def test_the_extras_that_errors_name_exist():
     from dmg_tf.export.request import FORMATS
 
     named |= {f.extra for f in FORMATS.values() if f.needs}
-    assert {"search", "onnx", "parquet", "randaugment"} <= named <= set(extras)
+    assert {"search", "onnx", "keras-hub", "parquet"} <= named <= set(extras)
 
 
 def test_requirements_refer_to_the_package():

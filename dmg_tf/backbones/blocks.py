@@ -6,11 +6,8 @@ import zlib
 import keras
 import tensorflow as tf
 
+from dmg_tf.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD
 from dmg_tf.layers.batch_norm import FusedBatchNorm
-
-# ImageNet statistics of RGB in [0, 1], as torchvision's weights expect.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +49,14 @@ class NetworkSpec:
         classifier_init: "pytorch" (uniform) or "normal" (standard deviation
             0.001): initial weights of the last layer (Sec. 7.5).
         seed: Seed of all initial weights and of dropout.
+        image_size: Side of the images, pixels, for networks of one size alone.
     """
 
     num_classes: int
     dropout: bool = True
     classifier_init: str = "pytorch"
     seed: int = 0
+    image_size: int = 224
 
 
 def place_seed(name: str, seed: int) -> int:
@@ -221,6 +220,14 @@ def entry_name(layer_name: str, prefix: str = "") -> str:
     )
 
 
+def layers_of(stages) -> list[keras.layers.Layer]:
+    """Returns the layers that stages are made of."""
+    layers = []
+    for stage in stages:
+        layers += getattr(stage, "layers", None) or [stage]
+    return layers
+
+
 def torchvision_entries(
     layers, prefix: str = ""
 ) -> dict[str, tuple[object, tuple[int, ...]]]:
@@ -232,7 +239,8 @@ def torchvision_entries(
 
     Returns:
         {entry name: (variable, axes)}: a torchvision array transposed by
-        `axes` has the variable's layout.
+        `axes` has the variable's layout. What torchvision has no like of is
+        called by the layer's name and a number, in the variable's layout.
     """
     entries = {}
     for layer in layers:
@@ -252,6 +260,13 @@ def torchvision_entries(
                 layer.moving_variance,
                 (0,),
             )
+        else:
+            entries |= {
+                f"{name}.{number}": (weight, tuple(range(len(weight.shape))))
+                for number, weight in enumerate(layer.weights)
+                if weight.dtype == "float32"
+            }
+            continue
         if getattr(layer, "use_bias", False):
             entries[f"{name}.bias"] = (layer.bias, (0,))
     return entries

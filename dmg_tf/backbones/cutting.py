@@ -1,10 +1,40 @@
-"""Cutting a backbone's stages finer than they come."""
+"""The graph of a stage: who reads what, and cutting it finer than it comes."""
 
 from collections.abc import Sequence
 
 import keras
 
 from dmg_tf.errors import UserError, unknown_name
+
+
+def nodes_of(model: keras.Model) -> list:
+    """Returns the calls that a functional model is made of, in an order.
+
+    A layer that is called twice has two of them, and one that is in several
+    models has some that are not this model's.
+
+    Args:
+        model: A functional model.
+
+    Returns:
+        Keras' nodes, each behind those it depends on; inputs have none.
+    """
+    by_depth = model._nodes_by_depth
+    return [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+        if not node.is_input
+    ]
+
+
+def readers(model: keras.Model, tensor) -> list:
+    """Returns the layers that take a tensor of a functional model."""
+    return [
+        node.operation
+        for node in nodes_of(model)
+        if any(each is tensor for each in node.input_tensors)
+    ]
 
 
 def cut_before(
@@ -53,15 +83,18 @@ def _place(stages, name):
 
 def _halves(stage, layer, name, backbone):
     """Returns a stage up to a layer's input, and the rest of it."""
-    if layer.input is stage.input:
+    node = next(n for n in nodes_of(stage) if n.operation is layer)
+    entries = list(node.input_tensors)
+    entry = entries[0] if len(entries) == 1 else entries
+    if entry is stage.inputs[0]:
         raise UserError(
             f"{backbone} has nothing to cut before {name!r}: it begins "
             f"{stage.name!r}"
         )
     try:
         return [
-            keras.Model(stage.input, layer.input, name=stage.name),
-            keras.Model(layer.input, stage.output, name=name),
+            keras.Model(stage.inputs[0], entry, name=stage.name),
+            keras.Model(entry, stage.outputs[0], name=name),
         ]
     except ValueError as error:
         raise UserError(

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,23 @@ class Package:
     sha256: str
 
 
+@dataclasses.dataclass(frozen=True)
+class ByCode:
+    """Weights that some code finds and reads.
+
+    Attributes:
+        load: "package.module:function", (BackboneSpec, path of a file or None
+            for the usual ones) -> (path or a name, state dict); imported on
+            first use.
+    """
+
+    load: str
+
+    def __call__(self, spec: "BackboneSpec", path: Path | None = None):
+        """Returns where they are from, a path if it is a file, and entries."""
+        return named(self.load)(spec, path)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
     """All that is particular to a backbone.
@@ -49,19 +67,24 @@ class BackboneSpec:
         title: What tables call it.
         make: "package.module:function", (NetworkSpec) -> Backbone; imported
             on first use.
-        imagenet: Where its ImageNet weights are, with torchvision's names and
-            layouts; None if there are none.
+        imagenet: Where its ImageNet weights are: a file with torchvision's
+            names and layouts, or code; None if there are none.
     """
 
     title: str
     make: str
-    imagenet: Download | Package | None = None
+    imagenet: Download | Package | ByCode | None = None
 
     def load(self) -> "Callable[[NetworkSpec], Backbone]":
         """Returns the function that makes the network."""
-        module, _, function = self.make.partition(":")
-        return getattr(importlib.import_module(module), function)
+        return named(self.make)
 
     def __call__(self, network_spec: "NetworkSpec") -> "Backbone":
         """Makes the network."""
         return self.load()(network_spec)
+
+
+def named(path: str):
+    """Returns what "package.module:name" stands for, and imports it."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -58,8 +58,12 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     try:
         with quiet_libraries(), _plain_tf2onnx():
             proto, _ = tf2onnx.convert.from_function(
-                module.predict, input_signature=signature, opset=OPSET
+                module.predict,
+                input_signature=signature,
+                opset=OPSET,
+                custom_op_handlers={"Erfc": (_erfc, ["Sub"])},
             )
+        _store_constants(proto, module.predict.get_concrete_function())
         onnx.checker.check_model(proto)
     except Exception as error:  # the converter raises many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -73,6 +77,36 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     if precision == "float16":
         store_in_16_bits(proto)
     return proto.SerializeToString()
+
+
+def _store_constants(proto, function) -> None:
+    """Stores the constants that a function has seen, in the file.
+
+    tf2onnx takes them for further inputs.
+    """
+    constants = {
+        inner.name: outer
+        for outer, inner in function.graph.captures
+        if outer.dtype != tf.resource
+    }
+    for tensor in list(proto.graph.input):
+        if tensor.name in constants:
+            value = constants[tensor.name].numpy()
+            proto.graph.initializer.append(
+                onnx.numpy_helper.from_array(value, tensor.name)
+            )
+            proto.graph.input.remove(tensor)
+
+
+def _erfc(graph, node, *_):
+    """Makes 1 - erf(x) of erfc(x), of which a GELU is made in TensorFlow.
+
+    ONNX has none.
+    """
+    erf = graph.make_node("Erf", node.input)
+    one = graph.make_const(f"{node.name}/one", np.float32(1.0))
+    node.type = "Sub"
+    graph.replace_inputs(node, [one.output[0], erf.output[0]])
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ class FusedBatchNorm(keras.layers.Layer):
         epsilon: Added to the variance.
         momentum: Share of the old running statistics that is kept; PyTorch's
             momentum of 0.1 is 0.9 here.
+        scale: Whether gamma learns; it stays at one otherwise.
+        center: Whether beta learns; it stays at zero otherwise.
 
     Call arguments:
         inputs: [B, H, W, C], any float type. Statistics are float32.
@@ -27,17 +29,26 @@ class FusedBatchNorm(keras.layers.Layer):
             not move; scale and offset learn all the same.
 
     Weights:
-        gamma, beta: float32 [C], trainable, from ones and zeros.
+        gamma, beta: float32 [C], trainable where asked, from ones and zeros.
         moving_mean, moving_variance: float32 [C], not trainable.
 
     Raises:
         ValueError: If the input is not of rank 4.
     """
 
-    def __init__(self, epsilon: float = 1e-5, momentum: float = 0.9, **kwargs):
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        scale: bool = True,
+        center: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.scale = scale
+        self.center = center
         self.frozen = False
 
     def build(self, input_shape):
@@ -58,8 +69,8 @@ class FusedBatchNorm(keras.layers.Layer):
                 **kwargs,
             )
 
-        self.gamma = weight("gamma", "ones")
-        self.beta = weight("beta", "zeros")
+        self.gamma = weight("gamma", "ones", trainable=self.scale)
+        self.beta = weight("beta", "zeros", trainable=self.center)
         # Each replica normalises with its own rows' statistics; what it would
         # move the running ones to is averaged, so that all keep the same.
         running = {"trainable": False, "aggregation": "mean"}
@@ -102,8 +113,13 @@ class FusedBatchNorm(keras.layers.Layer):
 
     def get_config(self):
         """Returns the arguments that rebuild the layer."""
-        config = super().get_config()
-        return {**config, "epsilon": self.epsilon, "momentum": self.momentum}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+            "scale": self.scale,
+            "center": self.center,
+        }
 
 
 def batch_norms(layers) -> list[FusedBatchNorm]:

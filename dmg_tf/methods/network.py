@@ -10,6 +10,7 @@ import tensorflow as tf
 from dmg_tf.backbones.blocks import (
     NetworkSpec,
     entry_name,
+    layers_of,
     torchvision_entries,
 )
 from dmg_tf.errors import UserError, unknown_name
@@ -64,8 +65,11 @@ class DomainNetwork(keras.Model):
         self.classifier_init = classifier_init
         self.seed = seed
         network = BACKBONES[backbone](
-            NetworkSpec(num_classes, self.dropout, classifier_init, seed)
+            NetworkSpec(
+                num_classes, self.dropout, classifier_init, seed, image_size
+            )
         )
+        _check_size(network, backbone, image_size)
         self.mean, self.std = network.mean, network.std
         self.entry_prefix = network.entry_prefix
         self.task_network_from = task_network_from
@@ -360,12 +364,18 @@ class DomainNetwork(keras.Model):
         return cls(**config)
 
 
-def layers_of(stages) -> list[keras.layers.Layer]:
-    """Returns the layers that stages are made of."""
-    layers = []
-    for stage in stages:
-        layers += getattr(stage, "layers", None) or [stage]
-    return layers
+def _check_size(network, backbone, image_size) -> None:
+    """Raises UserError for a network of another size, if it has but one."""
+    shapes = [each.shape for each in getattr(network.stages[0], "inputs", ())]
+    if shapes and shapes[0][1:3] not in (
+        (None, None),
+        (image_size, image_size),
+    ):
+        height, width = shapes[0][1:3]
+        raise UserError(
+            f"{backbone} takes images of {height} x {width} pixels alone: "
+            f"--image-size must be {height}, got {image_size}"
+        )
 
 
 def stages_named(network, backbone: str, names, kind: str) -> tuple[str, ...]:

@@ -36,7 +36,16 @@ def is_keras_weights(path: str | Path) -> bool:
     Args:
         path: Any path; it need not exist.
     """
-    if not str(path).endswith(".weights.h5") or not Path(path).is_file():
+    return str(path).endswith(".weights.h5") and is_hdf5(path)
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Returns whether there is a file of HDF5.
+
+    Args:
+        path: Any path; it need not exist.
+    """
+    if not Path(path).is_file():
         return False
     with open(path, "rb") as file:
         return file.read(len(_HDF5_START)) == _HDF5_START

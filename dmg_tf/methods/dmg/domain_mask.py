@@ -36,14 +36,15 @@ class DomainMask(keras.layers.Layer):
     domain's probabilities, and gradients reach the probabilities straight
     through. Otherwise activations are scaled by the soft masks. On a
     convolutional input a mask has one entry a channel, shared over space
-    (Sec. 4.1, footnote on ResNet). Differs: nothing.
+    (Sec. 4.1, footnote on ResNet). Differs: nothing; of tokens, which the
+    paper has none of, a mask is shared likewise.
 
     Args:
         num_domains: Number of source domains D, at least 2.
         seed: Seed of the draws and of the initial mask parameters.
 
     Call arguments:
-        inputs: [B, F] or [B, H, W, F], any float type.
+        inputs: [B, F], [B, H, W, F] or tokens [B, T, F], any float type.
         domain_ids: int [B]. Which domain each image belongs to. Needed in
             training and for scaling by an image's own mask.
         training: Whether to draw binary masks.
@@ -80,10 +81,10 @@ class DomainMask(keras.layers.Layer):
 
     def build(self, input_shape):
         """Makes the mask parameters for the last axis of the input."""
-        if len(input_shape) not in (2, 4):
+        if len(input_shape) not in (2, 3, 4):
             raise ValueError(
-                "DomainMask takes [B, F] or [B, H, W, F], got shape "
-                f"{tuple(input_shape)}"
+                "DomainMask takes [B, F], [B, T, F] or [B, H, W, F], got "
+                f"shape {tuple(input_shape)}"
             )
         self.mask_logits = self.add_weight(
             name="mask_logits",
@@ -130,8 +131,9 @@ class DomainMask(keras.layers.Layer):
             scale = tf.gather(self.mask_probs, domain_ids)  # [B, F]
             if training:
                 scale = straight_through(self.draw(scale), scale)
-        if len(inputs.shape) == 4 and len(scale.shape) == 2:
-            scale = scale[:, tf.newaxis, tf.newaxis, :]  # [B, 1, 1, F]
+        if len(scale.shape) == 2:
+            for _ in inputs.shape[2:]:
+                scale = scale[:, tf.newaxis]  # [B, 1, ..., F]
         return inputs * tf.cast(scale, inputs.dtype)
 
     def compute_output_shape(self, input_shape, *args, **kwargs):

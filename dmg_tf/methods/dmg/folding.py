@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from dmg_tf.backbones.cutting import readers
 from dmg_tf.errors import UserError
 
 # Layers that multiply each feature of their input by weights of its own, the
@@ -53,13 +54,7 @@ def _readers(stage) -> list[keras.layers.Layer]:
     """Returns the layers that take a stage's input."""
     if not isinstance(stage, keras.Model):
         return [stage]
-    entry = stage.inputs[0]
-    return [
-        layer
-        for layer in stage.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-        and any(tensor is entry for tensor in keras.tree.flatten(layer.input))
-    ]
+    return readers(stage, stage.inputs[0])
 
 
 def _is_grouped(layer) -> bool:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from dmg_tf.backbones.blocks import (
     NetworkSpec,
+    layers_of,
     place_seed,
     torchvision_entries,
 )
@@ -18,7 +19,6 @@ from dmg_tf.methods.inner_steps import (
     values_of,
     with_gradients,
 )
-from dmg_tf.methods.network import layers_of
 from dmg_tf.methods.replicas import mean_over_replicas
 from dmg_tf.methods.sagnet.randomise import (
     with_mixed_style,
@@ -101,6 +101,7 @@ class SagNet(DomainModel):
                     self.dropout,
                     self.classifier_init,
                     place_seed(name, self.seed),
+                    self.image_size,
                 )
             )
             behind = len(self.task_network.stages)

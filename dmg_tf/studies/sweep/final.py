@@ -10,6 +10,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
 from dmg_tf.data.names import NO_TARGET
 from dmg_tf.flags import args_from_config
+from dmg_tf.registry import file_part
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.studies.runs import Run
 from dmg_tf.studies.sweep.plan import PlannedRun
@@ -60,7 +61,7 @@ def final_model_text(
         return ""
     best = max(complete, key=lambda key: statistics.mean(scores[key]))
     config = configs[best]
-    output = folder / f"final-{config.method}-{config.backbone}"
+    output = folder / f"final-{config.method}-{file_part(config.backbone)}"
     words = shlex.join(
         args_from_config(dataclasses.replace(config, output=str(output)))
     )

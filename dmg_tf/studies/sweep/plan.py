@@ -10,6 +10,7 @@ from dmg_tf.data import detect_dataset
 from dmg_tf.data.domains import as_known, domain_names, pick_domains
 from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import name_part
+from dmg_tf.registry import file_part
 from dmg_tf.runs.folder import check_run_dir, finished_results
 from dmg_tf.studies.sweep.variants import (
     Variant,
@@ -60,7 +61,7 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     for seed, backbone, target, variant in combinations:
         name = (
             f"{dataset}-{name_part(target)}-{name_part(variant.slug)}"
-            f"-{backbone}-seed{seed}"
+            f"-{file_part(backbone)}-seed{seed}"
         )
         if name in runs:
             raise UserError(
