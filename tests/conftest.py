@@ -8,15 +8,9 @@ import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# Before TensorFlow, as in the package's programs: it turns oneDNN on.
-import dmg_tf  # noqa: F401
-
-# isort: split
-import keras
 import numpy as np
 import PIL.Image
 import pytest
-import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACS = ROOT.parent / "shared" / "pacs"
@@ -29,6 +23,15 @@ OPTIMIZED = (
 
 def pytest_configure(config):
     """Splits the CPU in two, which must happen before TensorFlow starts."""
+    shared_out = config.getoption("dist", "no") != "no"
+    if shared_out and not hasattr(config, "workerinput"):
+        return  # the tests run in other processes
+    # Before TensorFlow, as in the package's programs: it turns oneDNN on.
+    import dmg_tf  # noqa: F401
+
+    # isort: split
+    import tensorflow as tf
+
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         device, [tf.config.LogicalDeviceConfiguration()] * 2
@@ -61,6 +64,8 @@ def pytest_collection_finish(session):
 @pytest.fixture(autouse=True)
 def seeded():
     """Makes every test draw the same numbers, whatever ran before."""
+    import keras
+
     keras.utils.set_random_seed(1234)
 
 
@@ -78,9 +83,11 @@ def forgotten():
 def plain_graphs(request):
     """Leaves graphs as they are traced, but in `OPTIMIZED`.
 
-    TensorFlow rewrites them to compute faster, which takes a tenth of a short
-    run's time.
+    TensorFlow rewrites them to compute faster, which takes longer than the few
+    steps of a test.
     """
+    import tensorflow as tf
+
     place = request.path.relative_to(ROOT / "tests").as_posix()
     plain = not place.startswith(OPTIMIZED)
     set_options = tf.config.optimizer.set_experimental_options
