@@ -1,5 +1,6 @@
 """Shared set-up: seeds, two logical devices, small folders of images."""
 
+import collections
 import gc
 import os
 import pathlib
@@ -7,22 +8,30 @@ import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# Before TensorFlow, as in the package's programs: it turns oneDNN on.
-import dmg_tf  # noqa: F401
-
-# isort: split
-import keras
 import numpy as np
 import PIL.Image
 import pytest
-import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACS = ROOT.parent / "shared" / "pacs"
+# Where graphs are what is tested, or must round as in another process.
+OPTIMIZED = (
+    *("golden", "devices", "export", "data/service", "training/test_resume"),
+    *("test_old_files", "examples", "test_benchmarks"),
+)
 
 
 def pytest_configure(config):
     """Splits the CPU in two, which must happen before TensorFlow starts."""
+    shared_out = config.getoption("dist", "no") != "no"
+    if shared_out and not hasattr(config, "workerinput"):
+        return  # the tests run in other processes
+    # Before TensorFlow, as in the package's programs: it turns oneDNN on.
+    import dmg_tf  # noqa: F401
+
+    # isort: split
+    import tensorflow as tf
+
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         device, [tf.config.LogicalDeviceConfiguration()] * 2
@@ -30,7 +39,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Skips tests of real images where there are none."""
+    """Puts long files first; skips tests of real images if there are none.
+
+    A long file that comes last is waited for by one process of two.
+    """
+    lengths = collections.Counter()
+    for item in items:
+        lengths[item.path] += 10 if "slow" in item.keywords else 1
+    items.sort(key=lambda item: -lengths[item.path])
     if PACS.is_dir():
         return
     skip = pytest.mark.skip(reason=f"there is no PACS at {PACS}")
@@ -48,6 +64,8 @@ def pytest_collection_finish(session):
 @pytest.fixture(autouse=True)
 def seeded():
     """Makes every test draw the same numbers, whatever ran before."""
+    import keras
+
     keras.utils.set_random_seed(1234)
 
 
@@ -59,6 +77,21 @@ def forgotten():
 
     with forgotten_after():
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plain_graphs(request):
+    """Leaves graphs as they are traced, but in `OPTIMIZED`.
+
+    TensorFlow rewrites them to compute faster, which takes longer than the few
+    steps of a test.
+    """
+    import tensorflow as tf
+
+    place = request.path.relative_to(ROOT / "tests").as_posix()
+    plain = not place.startswith(OPTIMIZED)
+    set_options = tf.config.optimizer.set_experimental_options
+    set_options({"disable_meta_optimizer": plain})
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +129,16 @@ def with_stub():
 
     with BACKBONES.with_name("stub", "tests.stubs:STUB_SPEC"):
         yield
+
+
+@pytest.fixture
+def stub_installed(tmp_path, monkeypatch):
+    """Lets other processes know the stub, as that of an installed package."""
+    from tests import stubs, toys
+
+    package = tmp_path / "site"
+    toys.write_package(package, {"backbones": ("stub", stubs.STUB)})
+    monkeypatch.setenv("PYTHONPATH", f"{package}:{ROOT}")
 
 
 @pytest.fixture(scope="module")

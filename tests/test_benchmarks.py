@@ -161,10 +161,10 @@ def test_input(cache, tiny_folder, tmp_path):
     assert 0 < measure() < 1
 
 
-def test_startup_counts_every_stage(tiny_folder, tmp_path):
+def test_startup_counts_every_stage(stub_installed, tiny_folder, tmp_path):
     argv = [
         *("--data", str(tiny_folder), "--target", "c", "--weights", "none"),
-        *("--image-size", "32", "--batch-size", "8"),
+        *("--backbone", "stub", "--image-size", "32", "--batch-size", "8"),
         *("--output", str(tmp_path / "run")),
     ]
     done = subprocess.run(

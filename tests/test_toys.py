@@ -24,9 +24,11 @@ from dmg_tf.commands import (
     search,
     train,
 )
+from dmg_tf.studies.search import trials
 from tests import toys
 from tests.conftest import ROOT
 from tests.devices.workers import last_weights
+from tests.studies.search.fakes import fake_training
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -161,7 +163,8 @@ def test_checked(flat, capsys):
     assert json.loads(capsys.readouterr().out)["dataset"] == "flat"
 
 
-def test_searched_by_what_its_spec_says(flat, tmp_path, capsys):
+def test_searched_by_what_its_spec_says(flat, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(trials, "run_training", fake_training)
     folder = tmp_path / "search"
     argv = flags(flat, folder, "--epochs", "1")
     assert search.main(argv) == 0

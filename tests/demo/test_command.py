@@ -29,15 +29,15 @@ def start(*args):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_it_is_stopped(tmp_path, stop):
-    run_dir = write_run(make("dmg", "resnet18"), tmp_path / "run ü")
+def test_serves_until_it_is_stopped(with_stub, stub_installed, tmp_path, stop):
+    run_dir = write_run(make("dmg", "stub"), tmp_path / "run ü")
     process = start(run_dir, "--port", "0")
     bound = threading.Timer(60, process.kill)
     bound.start()
     try:
         lines = [process.stdout.readline() for _ in range(3)]
         assert lines[0] == f"loading {run_dir}\n"
-        assert lines[1].startswith("dmg on resnet18: 5 classes, learned from a")
+        assert lines[1].startswith("dmg on stub: 5 classes, learned from a")
         url = lines[2].removeprefix("serving on ").split()[0]
         assert url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{url}predict", picture(), 30) as reply:

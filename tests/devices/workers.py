@@ -16,7 +16,7 @@ from dmg_tf.commands import train
 from dmg_tf.registry import BACKBONES, METHODS
 from tests.conftest import ROOT
 from tests.stubs import STUB
-from tests.training.toy_methods import IN_PROCESSES
+from tests.training.toy_methods import NAMES
 
 SECONDS = 120  # nothing that a test starts lives longer
 
@@ -92,7 +92,7 @@ def last_weights(run_dir):
 
 if __name__ == "__main__":
     BACKBONES.register("stub", STUB)
-    for name, path in IN_PROCESSES.items():
+    for name, path in NAMES.items():
         METHODS.register(name, path)
 
     sys.exit(train.main())

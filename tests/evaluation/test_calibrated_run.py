@@ -28,6 +28,7 @@ def run_dir(request, tmp_path_factory, with_stub):
     argv = ["--data", str(data), "--target", "c", "--backbone", "stub"]
     argv += ["--weights", "none", "--image-size", "32", "--epochs", "1"]
     argv += ["--method", request.param, "--output", str(root / "run")]
+    argv += ["--cache", "memory"]
     assert train.main(argv) == 0
     return root / "run"
 

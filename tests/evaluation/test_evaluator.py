@@ -11,8 +11,8 @@ DOMAINS = ("a", "b", "c")
 
 
 @pytest.fixture(scope="module")
-def model():
-    return build_model("dmg", "resnet18", 3, DOMAINS, image_size=32)
+def model(with_stub):
+    return build_model("dmg", "stub", 3, DOMAINS, image_size=32)
 
 
 def test_overall_is_the_mean_over_domains():
@@ -75,10 +75,10 @@ def test_out_of_domain_rules_need_no_domain(model):
 
 def test_masks_are_measured_binary(model):
     mask = model.domain_masks["fc"]
-    logits = -np.ones((3, 512), np.float32)
-    logits[0, :100] = 0.2
-    logits[1, :50] = 3.0
-    logits[2, 50:100] = 0.1
+    logits = -np.ones((3, 8), np.float32)
+    logits[0, :4] = 0.2
+    logits[1, :2] = 3.0
+    logits[2, 2:4] = 0.1
     mask.mask_logits.assign(logits)
     measures = model.measures()
     iou = measures["mask_iou"]["fc"]
@@ -86,12 +86,12 @@ def test_masks_are_measured_binary(model):
     assert iou["b|c"] == pytest.approx(0, abs=1e-6)
     assert iou["mean"] == pytest.approx(1 / 3)
     assert measures["mask_density"]["fc"] == {
-        "a": pytest.approx(100 / 512),
-        "b": pytest.approx(50 / 512),
-        "c": pytest.approx(50 / 512),
+        "a": pytest.approx(4 / 8),
+        "b": pytest.approx(2 / 8),
+        "c": pytest.approx(2 / 8),
     }
 
 
-def test_no_masks_no_overlap():
-    model = build_model("aggregate", "resnet18", 3, DOMAINS, image_size=32)
+def test_no_masks_no_overlap(with_stub):
+    model = build_model("aggregate", "stub", 3, DOMAINS, image_size=32)
     assert model.measures() == {}

@@ -82,17 +82,6 @@ def test_no_method_is_forgotten():
     assert not missing, f"add {missing} to test_every_way_to_predict"
 
 
-@pytest.mark.slow
-def test_the_deepest_backbone(tmp_path):
-    model = make("aggregate", "resnet50")
-    export_saved_model(model, {"class_names": CLASSES}, tmp_path / "out")
-    served = tf.saved_model.load(str(tmp_path / "out")).signatures
-    images = some_images()
-    inputs = prepared(model, images)
-    expected = model.logits(inputs)
-    assert_answer(served["serving_default"](images=images), expected)
-
-
 def test_a_16_bit_run_is_exported_in_float32(with_stub, tmp_path):
     with dtype_policy("mixed_bfloat16"):
         model = make("aggregate", "stub")
@@ -200,6 +189,7 @@ def test_train_exports(with_stub, tiny_folder, tmp_path):
     where = ["--data", tiny_folder, "--target", "c", "--output", tmp_path / "r"]
     # The method with the fewest signatures, which is quick to export.
     flags += ["--method", "aggregate", "--epochs", "1", "--export"]
+    flags += ["--cache", "memory"]
     args = [*map(str, where), *flags]
     assert train.main(args) == 0
     saved = tmp_path / "r" / "saved_model"

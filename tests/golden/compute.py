@@ -103,9 +103,11 @@ class Trainer:
     Args:
         model: A compiled model.
         meta: Of the file.
+        graph: Whether in a graph, as users' steps are: tracing one takes
+            longer than the few steps of a file.
     """
 
-    def __init__(self, model, meta):
+    def __init__(self, model, meta, graph):
         self.model, self.meta = model, meta
         self.draws = {}
         for site, mask in model.domain_masks.items():
@@ -128,12 +130,11 @@ class Trainer:
         model.track = see_logits
         model.optimizer.apply_gradients = see_gradients
 
-        @tf.function
         def run(data):
             logs = model.train_step(data)
             return logs, self._seen["logits"], self._seen["gradients"]
 
-        self._run = run
+        self._run = tf.function(run) if graph else run
 
     def step(self, number):
         """Returns logs, logits and [(variable, gradient)] of a step."""
@@ -148,13 +149,14 @@ class Trainer:
         return logs, logits, pairs
 
 
-def dmg_training(model, meta, steps=None):
+def dmg_training(model, meta, steps=None, graph=False):
     """Returns the values of `train/` and `final/`; trains the model.
 
     Args:
         model: The model, with the file's weights.
         meta: Settings of the file.
         steps: How many to take; None for all. With fewer there is no `final/`.
+        graph: Whether in a graph.
     """
     optimizer = Adam(meta["learning_rate"], l2=meta["weight_decay"])
     model.compile(optimizer=optimizer, jit_compile=False)
@@ -164,7 +166,7 @@ def dmg_training(model, meta, steps=None):
         for name, (variable, _) in model.torchvision_entries().items()
     }
     sites = {id(m.mask_logits): s for s, m in model.domain_masks.items()}
-    trainer = Trainer(model, meta)
+    trainer = Trainer(model, meta, graph)
     found = {}
     for number in range(steps or meta["steps"]):
         logs, logits, gradients = trainer.step(number)
@@ -193,13 +195,13 @@ def dmg_training(model, meta, steps=None):
     return found
 
 
-def dmg(meta):
-    """Returns all values of a file `dmg_*`."""
+def dmg(meta, graph=True):
+    """Returns all values of a file `dmg_*`; trains in a graph or not."""
     model = dmg_model(meta)
     return {
         **dmg_predictions(model, meta),
         **dmg_mask_values(model),
-        **dmg_training(model, meta),
+        **dmg_training(model, meta, graph=graph),
     }
 
 

@@ -87,8 +87,10 @@ def test_a_training_that_moves_too_little_or_too_far_fails(name, far):
     ],
 )
 def test_dmg(name):
+    """ResNet-18 trains in a graph, with two masks and with three."""
     expected, meta = load(name)
-    assert_reproduced(compute.dmg(meta), expected, name)
+    found = compute.dmg(meta, graph=name not in SLOW)
+    assert_reproduced(found, expected, name)
 
 
 # ResNet-18 with two masks is part of what three masks compute.

@@ -203,7 +203,7 @@ def test_other_rules(trained, images, tmp_path):
         ("mask_ens", model.run, "--prediction-rule", "mask_ens"),
         ("mask/b", model.run, "--prediction-rule", "mask/b"),
         ("mask_ens", model.saved(), "--prediction-rule", "mask_ens"),
-        ("mask/b", model.saved("--prediction-rule", "mask/b")),
+        ("mask/b", model.saved(), "--prediction-rule", "mask/b"),
     ]:
         rows = predicted(folder, images, *flags, "--csv", tmp_path / "o.csv")
         assert_rows(rows, logits, rule, "mask")

@@ -16,10 +16,10 @@ def written(folder, **settings):
 def test_runs_are_told_apart_by_recipe_and_what_is_not_of_it(tmp_path):
     written(tmp_path / "1", method="aggregate")
     written(tmp_path / "2", method="aggregate", recipe="strong")
-    written(tmp_path / "3", method="aggregate", recipe="strong", average="none")
+    written(tmp_path / "3", method="aggregate", recipe="strong", warmup=2.0)
     runs, _ = load_runs(tmp_path)
     assert {run.run_dir.name: run.label for run in runs} == {
         "1": "Aggregate (recipe paper)",
         "2": "Aggregate (recipe strong)",
-        "3": "Aggregate (recipe strong, average none)",
+        "3": "Aggregate (recipe strong, warmup 2)",
     }

@@ -25,14 +25,14 @@ def known():
         yield
 
 
-def write_package(folder: pathlib.Path) -> None:
-    """Writes what pip leaves of a package that adds all three."""
+def write_package(folder: pathlib.Path, places=PLACES) -> None:
+    """Writes what pip leaves of a package that adds all three, or others."""
     info = folder / "toys-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\n")
     (info / "entry_points.txt").write_text(
         "".join(
             f"[dmg_tf.{kind}]\n{name} = {path}\n"
-            for kind, (name, path) in PLACES.items()
+            for kind, (name, path) in places.items()
         )
     )

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -7,6 +6,7 @@ from dmg_tf.experiment import run_training
 from dmg_tf.runs.history import read_history
 from dmg_tf.training.length import Length
 from tests.devices.workers import last_weights
+from tests.training.runs import Copy
 
 CLOCKS = ("seconds", "images_per_second")
 
@@ -28,15 +28,6 @@ def test_periods(epochs, steps, period, periods, ends):
     found = [length.epoch_after(i + 1) for i in range(periods)]
     assert found == ends
     assert [type(x) for x in found] == [type(x) for x in ends]
-
-
-class Kill(keras.callbacks.Callback):
-    """Ends a run once its second validation is written."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Ends it."""
-        if epoch == 1:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +57,13 @@ def train(with_stub, tiny_folder):
 
 @pytest.fixture(scope="module")
 def whole(train, tmp_path_factory):
-    """An unbroken run of 4 steps an epoch, validated every 3."""
+    """An unbroken run of 4 steps an epoch, validated every 3.
+
+    Beside its folder is what it was after the second validation, `broken`.
+    """
     output = tmp_path_factory.mktemp("whole") / "run"
-    return train(output, epochs=3)
+    copy = Copy(output, output.with_name("broken"), after=2)
+    return train(output, epochs=3, callbacks=[copy])
 
 
 def rows_of(folder):
@@ -94,13 +89,11 @@ def test_rows_have_a_part_of_an_epoch(whole):
     assert rates == pytest.approx([0.01, 0.01, 0.0099, 0.009801])
 
 
-def test_a_killed_run_goes_on_exactly(train, whole, tmp_path):
-    output = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(output, epochs=3, callbacks=[Kill()])
-    assert len(rows_of(output)) == 2
-    train(output, resume=True, epochs=3)
-    assert_same(output, whole.run_dir)
+def test_a_resumed_run_ends_as_an_unbroken_one(train, whole):
+    broken = whole.run_dir.with_name("broken")
+    assert len(rows_of(broken)) == 2
+    train(broken, resume=True, epochs=3)
+    assert_same(broken, whole.run_dir)
 
 
 def test_a_longer_run_goes_on_exactly(train, whole, tmp_path, capsys):

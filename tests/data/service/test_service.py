@@ -54,11 +54,21 @@ def start():
 
 
 @pytest.fixture(scope="module")
-def alone(start):
-    """The address of a dispatcher with one worker."""
-    _, address = dispatcher(start)
+def begun(start):
+    """A dispatcher with one worker: its process and its address."""
+    process, address = dispatcher(start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service_client, "_PROBE_SECONDS", 1)
+        with pytest.raises(UserError, match="has no worker; start one with"):
+            check_service(address, ["a.png"])
     add_worker(start, address)
-    return address
+    return process, address
+
+
+@pytest.fixture(scope="module")
+def alone(begun):
+    """The address."""
+    return begun[1]
 
 
 def dispatcher(start):
@@ -102,29 +112,6 @@ def test_one_worker_keeps_the_order(tiny_folder, tmp_path, alone, cache, shard):
     assert remote.element_spec == local.element_spec
     for one, two in zip(batches(local, 15), batches(remote, 15), strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, two)
-
-
-def test_two_workers_show_each_batch_once(tiny_folder, start, monkeypatch):
-    examples = load(tiny_folder, "c").train
-    process, address = dispatcher(start)
-    with monkeypatch.context() as patch:
-        patch.setattr(service_client, "_PROBE_SECONDS", 1)
-        with pytest.raises(UserError, match="has no worker; start one with"):
-            check_service(address, ["a.png"])
-    for _ in range(2):
-        add_worker(start, address)
-    count = 5 * 8
-    expected = {
-        inputs["image"].tobytes()
-        for inputs, _ in batches(stream(examples).dataset(), count + 40)
-    }
-    found = [
-        inputs["image"].tobytes()
-        for inputs, _ in batches(stream(examples, address).dataset(), count)
-    ]
-    assert len(set(found)) == count and set(found) <= expected
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0  # it ends on request
 
 
 def test_a_run_with_the_service_is_the_run_without(
@@ -204,3 +191,25 @@ def test_images_in_this_process_memory(tiny_folder, tmp_path, capsys):
     argv = command(tiny_folder, tmp_path / "run", "--cache", "memory")
     argv += ["--data-service", "localhost:5050"]
     assert "use --cache disk" in error_of(capsys, train.main, argv)
+
+
+# === The end ===
+
+
+# The last one: the service that the others use has two workers now, and ends.
+def test_two_workers_show_each_batch_once(tiny_folder, begun, start):
+    examples = load(tiny_folder, "c").train
+    process, address = begun
+    add_worker(start, address)
+    count = 5 * 8
+    expected = {
+        inputs["image"].tobytes()
+        for inputs, _ in batches(stream(examples).dataset(), count + 40)
+    }
+    found = [
+        inputs["image"].tobytes()
+        for inputs, _ in batches(stream(examples, address).dataset(), count)
+    ]
+    assert len(set(found)) == count and set(found) <= expected
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0  # it ends on request

@@ -140,6 +140,7 @@ def test_a_run_keeps_the_fit_and_goes_on_with_what_it_trains(
         image_size=32,
         batch_size=33,
         epochs=1,
+        cache="memory",
         output=str(tmp_path / "run"),
     )
     result = run_training(config)

@@ -259,11 +259,11 @@ def test_runs_end_with_a_killed_sweep(tiny_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_sweep(tiny_folder, tmp_path):
+def test_a_real_sweep(stub_installed, tiny_folder, tmp_path):
     flags = [
         *("--data", str(tiny_folder), "--targets", "c", "--methods", "dmg"),
         *("--weights", "none", "--image-size", "32", "--batch-size", "16"),
-        *("--epochs", "1", "--cache", "memory"),
+        *("--backbones", "stub", "--epochs", "1", "--cache", "memory"),
         *("--output", str(tmp_path / "säulen")),
     ]
     program = [sys.executable, "tuning/leave_one_out.py", *flags]
@@ -271,7 +271,7 @@ def test_a_real_sweep(tiny_folder, tmp_path):
         program, cwd=ROOT, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    run_dir = tmp_path / "säulen" / "folder-c-dmg-resnet18-seed0"
+    run_dir = tmp_path / "säulen" / "folder-c-dmg-stub-seed0"
     results = json.loads((run_dir / "results.json").read_text())
     assert (run_dir / "model.keras").exists()
     for name in ("txt", "csv", "md", "tex"):
