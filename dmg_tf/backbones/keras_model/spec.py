@@ -59,7 +59,8 @@ def from_keras(
     the changes of resolution or, where there are none, into quarters. Stages
     are called `stem`, `stage1` and so on; a mean over space or tokens and the
     classifier `fc` are put behind. Its batch normalisation becomes this
-    package's; all other layers are the model's own.
+    package's, and a convolution of single features a depthwise one; all other
+    layers are the model's own.
 
     Args:
         model: "package.module:function", which is imported on first use and
