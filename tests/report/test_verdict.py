@@ -168,7 +168,7 @@ def test_older_runs_and_runs_without_a_target():
 
 
 def test_a_method_that_keeps_the_last_model_has_no_best_epoch():
-    changes = {"selection__epoch": 9, "config__method": "averaged"}
+    changes = {"selection__epoch": 9, "config__method": "last"}
     assert len(cautions(results_of(**changes))) == 1  # it may be any method
-    with METHODS.with_name("averaged", "tests.training.toy_methods:AVERAGED"):
+    with METHODS.with_name("last", "tests.training.toy_methods:ALL_HOOKS"):
         assert cautions(results_of(**changes)) == []
