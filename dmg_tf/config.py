@@ -42,7 +42,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "strong": {"schedule": "cosine", "warmup": 0.5},
 }
 # {word of --recipe: what it multiplies the preset's learning rate by}.
-RATES: Mapping[str, float] = {"paper": 1.0, "strong": 3.0}
+RATES: Mapping[str, float] = {"strong": 3.0}
 # {(setting, word): what that word alone asks for, and its default}.
 PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("average", "ema"): {"ema_decay": 0.999},
@@ -413,8 +413,9 @@ class RunConfig:
             **method.defaults,
             **RECIPES.get(self.recipe, {}),  # `check` says if it is none
         }
-        rate = preset["learning_rate"] * RATES.get(self.recipe, 1.0)
-        preset["learning_rate"] = float(f"{rate:g}")  # 0.0003, not 0.0002999
+        if self.recipe in RATES and "learning_rate" in preset:
+            rate = preset["learning_rate"] * RATES[self.recipe]
+            preset["learning_rate"] = float(f"{rate:g}")  # 0.0003 exactly
         for (name, word), parts in PARTS.items():
             if (getattr(self, name) or preset.get(name)) == word:
                 preset = {**parts, **preset}

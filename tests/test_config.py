@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from dmg_tf.flags import (
     config_from_args,
     method_of,
 )
-from dmg_tf.registry import METHODS
+from dmg_tf.registry import DATASETS, METHODS
 from dmg_tf.settings import names_of
 
 
@@ -302,3 +303,17 @@ def test_settings_from_a_wrong_file(tmp_path, text, words):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="No such file"):
         from_file(tmp_path / "gone", "", "--config", str(tmp_path / "no.json"))
+
+
+def test_a_dataset_may_have_no_rate_of_its_own(monkeypatch):
+    spec = DATASETS["folder"]
+    presets = {k: v for k, v in spec.presets.items() if k != "learning_rate"}
+    monkeypatch.setitem(DATASETS._paths, "bare", f"{__name__}:BARE")
+    monkeypatch.setitem(
+        globals(), "BARE", dataclasses.replace(spec, presets=presets)
+    )
+    for recipe in RECIPES:
+        flags = ("--target", "a", "--recipe", recipe)
+        assert parsed(*flags).resolve("bare").learning_rate is None
+        flags = (*flags, "--learning-rate", "0.01")
+        assert parsed(*flags).resolve("bare").learning_rate == 0.01
