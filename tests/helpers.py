@@ -1,7 +1,10 @@
-"""What every layer and model must do."""
+"""What every layer and model must do, and a server for tests of downloads."""
 
+import contextlib
+import http.server
 import pathlib
 import tempfile
+import threading
 
 import keras
 import numpy as np
@@ -118,3 +121,18 @@ def assert_step_moves_every_weight(model, data):
         if np.array_equal(weight.numpy(), old)
     ]
     assert not still
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """A server of this machine, at `url`, for as long as the block takes."""
+    address = ("127.0.0.1", 0)
+    with http.server.ThreadingHTTPServer(address, handler) as server:
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

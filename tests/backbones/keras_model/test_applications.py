@@ -5,7 +5,6 @@ import functools
 import http.server
 import socket
 import sys
-import threading
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
 from dmg_tf.training.initial_weights import load_initial_weights
+from tests.helpers import serving
 
 # The smallest there is: a quarter of the width.
 SMALL = dataclasses.replace(
@@ -154,14 +154,9 @@ def test_weights_are_keras_own(theirs, features, file, tmp_path):
 def test_a_mirror_is_asked(theirs, features, file, tmp_path, monkeypatch):
     theirs.save(tmp_path / FILE)
     serve = functools.partial(Quiet, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("DMG_TF_WEIGHTS_URL", url)
+    with serving(serve) as server:
+        monkeypatch.setenv("DMG_TF_WEIGHTS_URL", server.url)
         path, entries = applications.weights(SMALL)
-        server.shutdown()
-        thread.join()
     assert path == file
     kernel = theirs.layers[1].kernel.numpy().transpose(3, 2, 0, 1)
     np.testing.assert_array_equal(entries["conv1.weight"], kernel)

@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import random
 import socket
-import threading
 
 import pytest
 
@@ -13,6 +12,7 @@ from dmg_tf.backbones.weights import download
 from dmg_tf.backbones.weights.download import fetch_imagenet, sha256_of
 from dmg_tf.errors import UserError
 from dmg_tf.registry import BACKBONES
+from tests.helpers import serving
 
 CONTENT = random.Random(2).randbytes(3 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -52,14 +52,10 @@ def server():
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(Handler) as server:
         server.content, server.length, server.asked = CONTENT, len(CONTENT), []
-        server.url = f"http://127.0.0.1:{server.server_port}/models/"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+        server.url += "/models/"
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def fetch(url, **options):

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import threading
 import zipfile
 
 import pytest
@@ -27,6 +26,7 @@ from dmg_tf.data.download.get import get_dataset, obtainable
 from dmg_tf.errors import UserError
 from dmg_tf.registry import DATASETS
 from tests.conftest import ROOT
+from tests.helpers import serving
 
 PAGE = "https://page.invalid/"
 IMAGES = {
@@ -136,17 +136,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     """Serves `server.contents`; lists the names and ranges that were asked."""
-    address = ("127.0.0.1", 0)
-    with http.server.ThreadingHTTPServer(address, Handler) as server:
+    with serving(Handler) as server:
         server.contents = {"set.zip": ZIP, "list.txt": LIST}
         server.asked, server.ranges = [], True
         server.limits = []  # bytes that answers send, one after another
-        server.url = f"http://127.0.0.1:{server.server_port}/mirror/"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+        server.url += "/mirror/"
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def assert_whole(root):
