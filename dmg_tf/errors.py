@@ -39,6 +39,11 @@ class WorkerLost(UserError):
     exit_code = 75  # "try again" in sysexits.h
 
 
+def first_line(error: BaseException) -> str:
+    """Returns what a library's exception says first, or its name."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def unknown_name(
     kind: str, name: str, known: Iterable[str], more: Iterable[str] = ()
 ) -> UserError:

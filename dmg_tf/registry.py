@@ -97,7 +97,7 @@ class Registry:
         if name in self._paths or name in self.names():
             return name
         families = {
-            each: _imported(path) for each, path in self._families.items()
+            each: imported(path) for each, path in self._families.items()
         }
         prefix, _, rest = name.partition(":")
         if prefix in families and rest in families[prefix]:
@@ -117,10 +117,10 @@ class Registry:
         self.check(name)
         if name not in self._paths:
             prefix, _, rest = name.partition(":")
-            return _imported(self._families[prefix])[rest]
+            return imported(self._families[prefix])[rest]
         package = self._packages.get(name)
         try:
-            return _imported(self._paths[name])
+            return imported(self._paths[name])
         except Exception as error:  # it may be anything that a package raises
             if package is None:
                 raise
@@ -152,8 +152,8 @@ class Registry:
             self._packages[name] = package
 
 
-def _imported(path: str) -> Any:
-    """Returns what "package.module:attribute" stands for."""
+def imported(path: str) -> Any:
+    """Imports what "package.module:attribute" stands for, and returns it."""
     module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -1,10 +1,11 @@
 """What a backbone is to the rest of the package; loads no TensorFlow."""
 
 import dataclasses
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dmg_tf.registry import imported
 
 if TYPE_CHECKING:
     from dmg_tf.backbones.blocks import Backbone, NetworkSpec
@@ -56,7 +57,7 @@ class ByCode:
 
     def __call__(self, spec: "BackboneSpec", path: Path | None = None):
         """Returns where they are from, a path if it is a file, and entries."""
-        return named(self.load)(spec, path)
+        return imported(self.load)(spec, path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,14 +78,8 @@ class BackboneSpec:
 
     def load(self) -> "Callable[[NetworkSpec], Backbone]":
         """Returns the function that makes the network."""
-        return named(self.make)
+        return imported(self.make)
 
     def __call__(self, network_spec: "NetworkSpec") -> "Backbone":
         """Makes the network."""
         return self.load()(network_spec)
-
-
-def named(path: str):
-    """Returns what "package.module:name" stands for, and imports it."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)

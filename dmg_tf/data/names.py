@@ -97,6 +97,12 @@ def plain(name: str) -> str:
     return "".join(filter(str.isalnum, nfc(name.casefold())))
 
 
+def in_words(names: Sequence[str]) -> str:
+    """Returns one or more names as a sentence has them: a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def check_spelling(
     classes: Mapping[str, Collection[str]], where: Callable[[str], str]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dmg_tf.data.names import in_words
 from dmg_tf.evaluation.agreement import agreement
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN
 
@@ -44,11 +45,11 @@ def describe_agreement(
         voices.setdefault(class_names[class_id], []).append(domain)
     everyone = f"All {len(domains)} {part}s say {class_names[top[0]]}"
     said = "; ".join(
-        f"{_listed(names)} {'say' if len(names) > 1 else 'says'} {name}"
+        f"{in_words(names)} {'say' if len(names) > 1 else 'says'} {name}"
         for name, names in voices.items()
     )
     if len(voices) > 1 and score >= CLOSE:
-        level, title = "unsure", f"Unsure between {_listed(list(voices))}"
+        level, title = "unsure", f"Unsure between {in_words(list(voices))}"
         text = (
             f"The {part}s weigh the classes much alike, and none is clearly "
             f"ahead: {said}."
@@ -79,7 +80,7 @@ def _rates(votes, part, same, targets) -> str:
     found = []
     for where, of in (
         ("in_domain", "its sources that it did not learn from"),
-        (OUT_OF_DOMAIN, f"{_listed(targets)}, never seen" if targets else ""),
+        (OUT_OF_DOMAIN, f"{in_words(targets)}, never seen" if targets else ""),
     ):
         known = votes.get(where, {}).get("same" if same else "different", {})
         if of and known.get("images", 0) >= FEW:
@@ -92,9 +93,3 @@ def _rates(votes, part, same, targets) -> str:
         f"Of pictures whose {part}s {how}, this model had right: "
         f"{'; '.join(found)}."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from dmg_tf.data.names import in_words
 from dmg_tf.evaluation.metrics.intervals import percent
 from dmg_tf.evaluation.metrics.summary import metrics_csv
 from dmg_tf.export.saved_model import check_out_dir, export_saved_model
@@ -25,11 +26,11 @@ from dmg_tf.report.verdict import (
     scored_images,
     sureness,
 )
+from dmg_tf.runs.folder import CONFIG, METRICS, MODEL
 from dmg_tf.runs.predictions import OUT_OF_DOMAIN, OVERALL
 from dmg_tf.settings import markdown_table
 
-CARD, CONFIG, METRICS = "README.md", "config.json", "metrics.csv"
-KERAS, SAVED_MODEL = "model.keras", "saved_model"
+CARD, SAVED_MODEL = "README.md", "saved_model"
 # Of the paper that the package is built after.
 _CITATION = """\
 @inproceedings{chattopadhyay2020dmg,
@@ -86,11 +87,11 @@ def export_hub(
         )
         # What only training goes on with is two more copies of the weights.
         model.optimizer, model.compiled = None, False
-        model.save(folder / KERAS)
+        model.save(folder / MODEL)
         _write(folder / CONFIG, json.dumps(metadata, indent=2) + "\n")
         _write(folder / METRICS, metrics_csv(results))
         _write(folder / CARD, model_card(results, metadata, out_dir.name))
-        names = (KERAS, CONFIG, METRICS, CARD)
+        names = (MODEL, CONFIG, METRICS, CARD)
         Checksums(folder).update(sorted(names))
     return metadata
 
@@ -125,7 +126,7 @@ def model_card(
         f"# {name}",
         headline(results) + ".",
         f"{title} on {metadata['backbone']} tells {len(classes)} classes: "
-        f"{', '.join(classes)}. It was trained on {_listed(sources)}, and "
+        f"{', '.join(classes)}. It was trained on {in_words(sources)}, and "
         f"takes RGB images, which it resizes to {size} x {size} pixels.",
         "## Numbers",
         _numbers(results),
@@ -151,7 +152,7 @@ def model_card(
             "print(names[probabilities.argmax()], probabilities.max())",
         ),
         f"`dmg-tf predict {name}/{SAVED_MODEL} IMAGES` writes a table of many; "
-        f'`keras.models.load_model("{name}/{KERAS}")` after `import dmg_tf` '
+        f'`keras.models.load_model("{name}/{MODEL}")` after `import dmg_tf` '
         "gives the Keras model.",
         "## Training",
         f"{METHODS[config['method']].summary.capitalize()} "
@@ -247,11 +248,6 @@ def _data(results) -> str:
             for part, images in counts.items()
         ],
     )
-
-
-def _listed(names) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _python(*lines: str) -> str:

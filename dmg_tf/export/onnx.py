@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf2onnx
 
 from dmg_tf.console.quiet import quiet_libraries
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, first_line
 from dmg_tf.export.single_file import FileFormat, export_file
 
 # Read by onnxruntime since 1.12 (2022).
@@ -66,9 +66,8 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
         _store_constants(proto, module.predict.get_concrete_function())
         onnx.checker.check_model(proto)
     except Exception as error:  # the converter raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"tf2onnx cannot make ONNX of this model: {reason}"
+            f"tf2onnx cannot make ONNX of this model: {first_line(error)}"
         ) from error
     for tensor in (*proto.graph.input, *proto.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"

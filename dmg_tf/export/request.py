@@ -1,13 +1,13 @@
 """What can be exported, and whether a request can be met."""
 
 import dataclasses
-import importlib
 import importlib.util
 import pathlib
 
 from dmg_tf.errors import UserError, missing_extra, unknown_name
 from dmg_tf.export.metadata import PRECISIONS
 from dmg_tf.export.saved_model import check_out_dir
+from dmg_tf.registry import imported
 
 CALIBRATION_IMAGES = 200
 
@@ -33,8 +33,7 @@ class Format:
 
     def load(self):
         """Returns the function that writes it."""
-        module, name = self.place.split(":")
-        return getattr(importlib.import_module(module), name)
+        return imported(self.place)
 
 
 FORMATS = {

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dmg_tf.console.bar import Bar
 from dmg_tf.console.quiet import quiet_libraries
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, first_line
 from dmg_tf.export.single_file import FileFormat, export_file
 
 
@@ -72,10 +72,9 @@ def convert(module: tf.Module, precision: str, calibration=None) -> bytes:
     except UserError:
         raise
     except Exception as error:  # the converter raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"TensorFlow's converter cannot make {precision} TFLite of this "
-            f"model: {reason}"
+            f"model: {first_line(error)}"
         ) from error
 
 

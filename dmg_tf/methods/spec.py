@@ -2,12 +2,11 @@
 
 import dataclasses
 import enum
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from dmg_tf.errors import UserError, unknown_name
-from dmg_tf.registry import METHODS
+from dmg_tf.registry import METHODS, imported
 from dmg_tf.settings import NoSettings, flag_of, from_plain, names_of
 
 
@@ -76,8 +75,7 @@ class MethodSpec:
 
     def load(self) -> type:
         """Imports the method's model and returns its class."""
-        module, name = self.model.split(":")
-        return getattr(importlib.import_module(module), name)
+        return imported(self.model)
 
     def check_sources(self, method: str, sources: Sequence[str]) -> None:
         """Raises UserError if there are too few source domains.

@@ -9,7 +9,7 @@ from typing import Any
 # TensorFlow is loaded by the functions that need it: a wrong folder is told
 # before.
 from dmg_tf.console.parser import command
-from dmg_tf.errors import DamagedFile, UserError, unknown_name
+from dmg_tf.errors import DamagedFile, UserError, first_line, unknown_name
 from dmg_tf.export.metadata import FORMAT_VERSION, signature_of
 from dmg_tf.export.saved_model import METADATA_FILE
 from dmg_tf.folders.checksums import check_all, read_json
@@ -222,7 +222,7 @@ def _from_saved_model(folder, rule) -> Predictor:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # a damaged file makes it raise many kinds
         raise DamagedFile(
-            f"cannot read the model in {folder}: {_first_line(error)}"
+            f"cannot read the model in {folder}: {first_line(error)}"
         ) from error
     if not hasattr(loaded, "predict"):
         raise UserError(
@@ -266,10 +266,6 @@ def _from_saved_model(folder, rule) -> Predictor:
         return getattr(loaded, name)(images)["logits"], per_domain
 
     return Predictor(facts, logits)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_answered(rule, exported, each, loaded) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dmg_tf
 from dmg_tf.config import RunConfig
 from dmg_tf.console.parser import command
-from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.errors import DamagedFile, UserError, first_line
 from dmg_tf.files import is_leftover
 from dmg_tf.folders.checksums import FILE_NAME, checked_path, read_json
 from dmg_tf.folders.lock import LOCK_NAME
@@ -238,8 +238,7 @@ def load_run_model(run_dir: str | pathlib.Path) -> "keras.Model":
     except UserError:
         raise
     except Exception as error:  # Keras and what it reads with raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DamagedFile(f"cannot read {path}: {reason}") from error
+        raise DamagedFile(f"cannot read {path}: {first_line(error)}") from error
 
 
 def load_checked_model(

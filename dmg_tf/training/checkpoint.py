@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from dmg_tf.console.bar import print_error
-from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.errors import DamagedFile, UserError, first_line
 from dmg_tf.files import writing
 from dmg_tf.folders.checksums import checked_path, known_checksums
 from dmg_tf.methods.learning import MAIN
@@ -125,8 +125,9 @@ class Checkpoint:
         try:
             self._checkpoint.restore(str(path)).assert_consumed()
         except (tf.errors.OpError, LookupError, UnicodeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DamagedFile(f"{path}.* is damaged: {reason}") from error
+            raise DamagedFile(
+                f"{path}.* is damaged: {first_line(error)}"
+            ) from error
         except (AssertionError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {path} is of another model: "

@@ -8,7 +8,7 @@ import keras
 from dmg_tf.backbones.spec import ByCode
 from dmg_tf.backbones.weights import loading as weight_files
 from dmg_tf.config import RunConfig
-from dmg_tf.errors import UserError
+from dmg_tf.errors import UserError, first_line
 from dmg_tf.registry import BACKBONES
 
 
@@ -58,8 +58,7 @@ def _load_keras_weights(model, config, path) -> None:
             warnings.filterwarnings("error", "Skipping")
             model.load_weights(path)
     except Exception as error:  # HDF5 raises many kinds on damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"the weights {path} do not fit {config.method} on "
-            f"{config.backbone}: {reason}"
+            f"{config.backbone}: {first_line(error)}"
         ) from error

@@ -19,10 +19,10 @@ from dmg_tf.backbones.blocks import (
 from dmg_tf.backbones.cutting import nodes_of
 from dmg_tf.backbones.keras_model.spec import KerasSpec
 from dmg_tf.backbones.keras_model.stages import cut
-from dmg_tf.backbones.spec import named
 from dmg_tf.backbones.weights.untrusted import one_line
 from dmg_tf.errors import UserError
 from dmg_tf.layers.batch_norm import FusedBatchNorm
+from dmg_tf.registry import imported
 
 _DROPOUTS = (
     keras.layers.Dropout,
@@ -40,7 +40,7 @@ _POOLING = {
 def network(network_spec: NetworkSpec, spec: KerasSpec) -> Backbone:
     """Returns the backbone of the model that a spec names."""
     with drawn_from(network_spec.seed):
-        model = named(spec.model)(**spec.arguments)
+        model = imported(spec.model)(**spec.arguments)
     return backbone_of(model, network_spec, spec)
 
 

@@ -157,7 +157,12 @@ def _has_folders(root) -> bool:
 def _index(listed: Mapping[str, Splits], left_out) -> Inventory:
     names, domain_ids, labels, roles = [], [], [], []
     class_names = sorted(
-        {n for splits in listed.values() for n in together(splits)}
+        {
+            name
+            for splits in listed.values()
+            for classes in splits.values()
+            for name in classes
+        }
     )
     for domain_id, splits in enumerate(listed.values()):
         for split, classes in splits.items():

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 
-from dmg_tf.errors import DamagedFile, UserError
+from dmg_tf.errors import DamagedFile, UserError, first_line
 from dmg_tf.files import whole_folder, writing
 
 _DAMAGES = (
@@ -93,9 +93,9 @@ def _naming_damage(archive):
     try:
         yield
     except _DAMAGES as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedFile(
-            f"cannot unpack {archive} ({reason}); remove it and get it again"
+            f"cannot unpack {archive} ({first_line(error)}); remove it and "
+            "get it again"
         ) from error
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 from dmg_tf.backbones.blocks import NetworkSpec
 from dmg_tf.backbones.keras_model import network
 from dmg_tf.backbones.last_map import last_map_reader
-from dmg_tf.backbones.spec import named
 from dmg_tf.commands import export
 from dmg_tf.errors import UserError
 from dmg_tf.evaluation.scoring import dtype_policy
@@ -18,7 +17,7 @@ from dmg_tf.experiment import run_training
 from dmg_tf.export.network import stored_network
 from dmg_tf.layers.batch_norm import batch_norms
 from dmg_tf.methods.build import build_model
-from dmg_tf.registry import BACKBONES
+from dmg_tf.registry import BACKBONES, imported
 from tests.backbones.keras_model import models
 from tests.export.helpers import (
     assert_close,
@@ -71,7 +70,7 @@ def names_of(stages):
 def test_features_are_the_models_own(name, axes):
     spec = BACKBONES[name]
     with network.drawn_from(seed=5):
-        model = named(spec.model)(**spec.arguments)
+        model = imported(spec.model)(**spec.arguments)
     expected = np.asarray(model(IMAGES)).mean(axes)
     found = features_of(stages_of(name, seed=5))
     assert np.ptp(expected, axis=0).min() > 0
