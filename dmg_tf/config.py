@@ -138,8 +138,10 @@ class RunConfig:
         group="model",
     )
     classifier_init: str | None = setting(
-        "how the last layer starts: pytorch (uniform) or normal (0.001)",
-        names=lambda: ("pytorch", "normal"),
+        "how the last layer starts: pytorch (uniform), normal (0.001), or "
+        "fitted to what the weights make of the sources' images (least "
+        "squares)",
+        names=lambda: ("pytorch", "normal", "fitted"),
         group="model",
     )
     image_size: int | None = setting(
@@ -455,10 +457,11 @@ class RunConfig:
         settings.check(self)
         settings.check(self.options)
         method = METHODS[self.method]
-        if self.epochs is not None and self.epochs < method.least_epochs:
+        fitted = self.classifier_init == "fitted"
+        least_epochs = 0 if fitted else method.least_epochs
+        if self.epochs is not None and self.epochs < least_epochs:
             raise UserError(
-                f"--epochs must be at least {method.least_epochs}, got "
-                f"{self.epochs}"
+                f"--epochs must be at least {least_epochs}, got {self.epochs}"
             )
         if method.batches is Batches.BY_DOMAIN and self.sampling == "pooled":
             raise UserError(
@@ -474,6 +477,11 @@ class RunConfig:
             raise UserError(
                 "--freeze-batch-norm keeps the statistics that weights come "
                 "with: give --weights imagenet or a file, got --weights none"
+            )
+        if self.classifier_init == "fitted" and self.weights == "none":
+            raise UserError(
+                "--classifier-init fitted takes what weights make of images: "
+                "give --weights imagenet or a file, got --weights none"
             )
         if self.train != "all":
             self._check_frozen(method)

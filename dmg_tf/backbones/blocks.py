@@ -47,7 +47,8 @@ class NetworkSpec:
         num_classes: Number of classes C.
         dropout: Whether dropout layers act. Off while masks train (Sec. 4.1).
         classifier_init: "pytorch" (uniform) or "normal" (standard deviation
-            0.001): initial weights of the last layer (Sec. 7.5).
+            0.001): initial weights of the last layer (Sec. 7.5); one that a
+            run fits ("fitted") is uniform before.
         seed: Seed of all initial weights and of dropout.
         image_size: Side of the images, pixels, for networks of one size alone.
     """

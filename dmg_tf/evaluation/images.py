@@ -143,6 +143,21 @@ class RunImages:
         """
         return self._each_time(self.data.validation)
 
+    def fitted(self) -> tf.data.Dataset:
+        """Returns what a last layer is fitted on: all images to learn from.
+
+        Of a frozen feature extractor it is each view that was computed.
+        """
+        if self._features is None:
+            return self._plain(self.data.train)
+        return self._features.views_of(self.data.train, self.config.batch_size)
+
+    @property
+    def num_fitted(self) -> int:
+        """The number of images in `fitted`."""
+        views = len(self._features.trained_views) if self._features else 1
+        return views * len(self.data.train)
+
     def in_domain(self) -> tf.data.Dataset:
         """Returns the sources' images that are scored."""
         return self._plain(self.data.in_domain)

@@ -128,7 +128,9 @@ def ridge(
     return kernel, shares - moments.mean @ kernel
 
 
-def sharpness(scores: np.ndarray, labels: np.ndarray) -> float:
+def sharpness(
+    scores: np.ndarray, labels: np.ndarray, smoothing: float = 0.0
+) -> float:
     """Finds what scores are to be multiplied by to be log-probabilities.
 
     That is one over the temperature of least cross entropy, between 1/100 and
@@ -138,12 +140,14 @@ def sharpness(scores: np.ndarray, labels: np.ndarray) -> float:
     Args:
         scores: [N, C].
         labels: int [N].
+        smoothing: Share of each label that is spread over all classes.
 
     Returns:
         A positive number.
     """
     scores = scores - scores.max(axis=1, keepdims=True)
     own = scores[np.arange(len(labels)), labels].mean()
+    own = (1 - smoothing) * own + smoothing * scores.mean()
     low, high = np.log(_FLATTEST), np.log(_SHARPEST)
     # The cross entropy is convex, so its slope has one zero at most.
     for _ in range(40):

@@ -305,6 +305,18 @@ class DomainNetwork(keras.Model):
         name = entry_name(last.name, self.entry_prefix)
         return (f"{name}.weight", f"{name}.bias")
 
+    def start_classifier(self, kernel, bias) -> None:
+        """Gives the last layer, or each of several, its first weights.
+
+        Args:
+            kernel: [F, C].
+            bias: [C].
+        """
+        entries = self.torchvision_entries()
+        for name in self.classifier_entries:
+            variable, _ = entries[name]
+            variable.assign(kernel if len(variable.shape) > 1 else bias)
+
     def load_torchvision(self, state_dict, source: str = "state_dict") -> None:
         """Loads weights with torchvision's names and layouts.
 

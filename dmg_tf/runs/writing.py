@@ -20,7 +20,13 @@ from dmg_tf.files import (
     remove_leftovers,
     writing,
 )
-from dmg_tf.folders.checksums import FILE_NAME, NEXT, Checksums, checked_path
+from dmg_tf.folders.checksums import (
+    FILE_NAME,
+    NEXT,
+    Checksums,
+    checked_path,
+    known_checksums,
+)
 from dmg_tf.folders.lock import LOCK_NAME, Lock, alone_beside, alone_in
 from dmg_tf.rules import Calibration
 from dmg_tf.runs import data_record
@@ -129,6 +135,12 @@ class RunFolder:
     def checkpoint(self) -> pathlib.Path:
         """The folder that a run goes on from."""
         return self.work / CHECKPOINT
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a whole one, which is listed, is there to go on from."""
+        begins = f"{CHECKPOINT}/"
+        return any(n.startswith(begins) for n in known_checksums(self.work))
 
     @property
     def logs(self) -> pathlib.Path:

@@ -18,6 +18,7 @@ from dmg_tf.methods.sharpness import Sharpness
 from dmg_tf.methods.smoothed_labels import CrossEntropy
 from dmg_tf.runs.writing import RunFolder
 from dmg_tf.training.averages.weights import Average, make_average
+from dmg_tf.training.fitted_classifier import fit_classifier
 from dmg_tf.training.length import Length
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.schedules import EpochSchedule
@@ -78,6 +79,8 @@ def set_up(
     model.total_steps = length.steps
     with devices.strategy.scope():
         _compile(model, config, images.data, schedule)
+    if config.classifier_init == "fitted" and not folder.has_checkpoint:
+        fit_classifier(model, images, devices)
     prepare_fit(model)
     average = make_average(model, config)
     return Setup(

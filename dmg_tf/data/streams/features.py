@@ -5,6 +5,7 @@ of them. So an epoch costs what the rest of the network costs, and what is kept
 serves all runs with the same images, weights and augmentation.
 """
 
+import functools
 import hashlib
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -90,7 +91,7 @@ class FeatureCache:
             train: Images to learn from.
             plain: Images that are scored.
         """
-        views = range(1, self.views + 1) or (PLAIN,)
+        views = self.trained_views
         wanted = dict.fromkeys(
             [(path, view) for path in train for view in views]
             + [(path, PLAIN) for path in plain]
@@ -229,9 +230,29 @@ class FeatureCache:
             Dataset of ({"image": float32 [B, ...], the features; "domain_ids":
             int32 [B]}, labels int32 [B]).
         """
+        return self._of_view(examples, batch_size, PLAIN)
+
+    @property
+    def trained_views(self) -> Sequence[int]:
+        """The views of an image that is learned from."""
+        return range(1, self.views + 1) or (PLAIN,)
+
+    def views_of(self, examples: Examples, batch_size: int) -> tf.data.Dataset:
+        """Returns each view of examples to learn from once, view by view.
+
+        Returns:
+            As `dataset`.
+        """
+        datasets = [
+            self._of_view(examples, batch_size, view)
+            for view in self.trained_views
+        ]
+        return functools.reduce(tf.data.Dataset.concatenate, datasets)
+
+    def _of_view(self, examples, batch_size, view):
         read = self.reader(examples.paths)
-        plain = tf.constant(PLAIN, tf.int64)
-        return in_order(examples, lambda i: read(i, plain), batch_size)
+        view = tf.constant(view, tf.int64)
+        return in_order(examples, lambda i: read(i, view), batch_size)
 
 
 class FeatureStream(TrainingStream):

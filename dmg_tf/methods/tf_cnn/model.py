@@ -142,6 +142,14 @@ class TFCNN(DomainModel):
         plain.load_torchvision(state_dict, source)
         self._start_from(plain)
 
+    def start_classifier(self, kernel, bias) -> None:
+        """Gives the last layer its first weights, as low-rank where it is."""
+        last = self.task_network.stages[-1]
+        if isinstance(last, TuckerLayer):
+            last.start(kernel, bias, seed=self.seed)
+        else:
+            super().start_classifier(kernel, bias)
+
     def _start_from(self, plain):
         self._kept = []
         for layer, own in self._paired(plain):
