@@ -150,8 +150,9 @@ class RunConfig:
         "side of the square input, pixels", at_least=32, group="images"
     )
     augment: str | None = setting(
-        "changes to training images: paper (Sec. 7.5); crop, flip and "
-        "randaugment (on TensorFlow Addons: randaugment_tfa) or augmix; none",
+        "changes to training images: paper (Sec. 7.5); randaugment or augmix "
+        "behind a crop and flip; randaugment_tfa, the same on TensorFlow "
+        "Addons; none",
         names=lambda: (
             *("paper", "randaugment", "randaugment_tfa", "augmix", "none"),
         ),
@@ -159,8 +160,9 @@ class RunConfig:
     )
     mix: str = setting(
         "mix each training image, and its label, with another of the batch: "
-        "mixup (a weighted sum) or cutmix (a box of the other); of its own "
-        "domain, where the method learns from domains",
+        "mixup (a weighted sum) or cutmix (a box of the other). Where the "
+        "method learns from domains it is one of the same domain; --method "
+        "mixup mixes two domains",
         "none",
         names=lambda: ("none", "mixup", "cutmix"),
         group="images",

@@ -41,9 +41,7 @@ def rotate(image, angle, interpolation="nearest"):
     cos, sin = tf.cos(angle), tf.sin(angle)
     right = (last - (cos * last - sin * last)) / 2.0
     down = (last - (sin * last + cos * last)) / 2.0
-    return _transform(
-        image, (cos, -sin, right, sin, cos, down), interpolation
-    )
+    return _transform(image, (cos, -sin, right, sin, cos, down), interpolation)
 
 
 def _transform(image, rows, interpolation):

@@ -83,7 +83,8 @@ def test_the_result_is_the_mixture_of_its_chains():
 
 def test_draws_are_the_papers():
     count = 600
-    draws = [draw(tf.constant(numbers(2, seed))) for seed in range(count)]
+    quick = tf.function(draw)
+    draws = [quick(tf.constant(numbers(2, seed))) for seed in range(count)]
     weights = np.stack([each.weights for each in draws])
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
     # Of Dirichlet(1, 1, 1): means 1/3, variances 1/18. 4 standard errors.
