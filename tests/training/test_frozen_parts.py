@@ -18,7 +18,7 @@ from dmg_tf.experiment import make_model, run_training
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES, METHODS
 from dmg_tf.runs.folder import load_run_model
-from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.first_weights.loaded import load_initial_weights
 from tests.stubs import NORMED
 from tests.training.runs import (
     Copy,
