@@ -46,6 +46,8 @@ PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "swad_patience": 6,
         "swad_tolerance": 0.3,
     },
+    ("mix", "mixup"): {"mix_alpha": 0.2},
+    ("mix", "cutmix"): {"mix_alpha": 1.0},
     ("train", "task_network"): {"views": 4},
     ("train", "classifier"): {"views": 4},
     ("sharpness", "sam"): {"sharpness_radius": 0.05},
@@ -143,9 +145,26 @@ class RunConfig:
         "side of the square input, pixels", at_least=32, group="images"
     )
     augment: str | None = setting(
-        "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
-        "and RandAugment), none",
-        names=lambda: ("paper", "randaugment", "none"),
+        "changes to training images: paper (Sec. 7.5); randaugment or augmix "
+        "behind a crop and flip; randaugment_tfa, the same on TensorFlow "
+        "Addons; none",
+        names=lambda: (
+            *("paper", "randaugment", "randaugment_tfa", "augmix", "none"),
+        ),
+        group="images",
+    )
+    mix: str = setting(
+        "mix each training image, and its label, with another of the batch: "
+        "mixup (a weighted sum) or cutmix (a box of the other). Where the "
+        "method learns from domains it is one of the same domain; --method "
+        "mixup mixes two domains",
+        "none",
+        names=lambda: ("none", "mixup", "cutmix"),
+        group="images",
+    )
+    mix_alpha: float | None = setting(
+        "α: shares are drawn from Beta(α, α), below 1 mostly near 0 or 1",
+        above=0,
         group="images",
     )
     cache: str = setting(
@@ -523,6 +542,12 @@ class RunConfig:
                 f"--method {self.method} changes images or early layers as it "
                 f"learns, and {flags} computes them once; it goes with "
                 f"{', '.join(able)}"
+            )
+        if self.mix == "cutmix":
+            raise UserError(
+                "--mix cutmix puts boxes of images into images, and "
+                f"{flags} learns from what was computed of them; use --mix "
+                "mixup, or --train all"
             )
         if self.data_service is not None:
             raise UserError(

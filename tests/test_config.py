@@ -78,10 +78,26 @@ def test_a_recipe_stands_for_flags_that_are_not_given():
     assert RunConfig.from_run(one.to_json()).resolve("folder") == one
 
 
+def test_each_way_to_mix_has_its_own_shares():
+    def mixed(*flags):
+        return parsed("--target", "a", *flags).resolve("folder").mix_alpha
+
+    assert mixed() is None
+    assert mixed("--mix", "mixup") == 0.2
+    assert mixed("--mix", "cutmix") == 1
+    assert mixed("--mix", "cutmix", "--mix-alpha", "0.5") == 0.5
+    with pytest.raises(UserError, match="is for --mix mixup or cutmix, got"):
+        mixed("--mix-alpha", "0.5")
+    parser = OneLineParser()
+    add_config_flags(parser)
+    said = " ".join(parser.format_help().split())
+    assert "(default: mixup 0.2; cutmix 1.0)" in said
+
+
 def test_a_run_of_before_a_setting_had_its_default():
     config = parsed("--target", "a").resolve("folder")
     written = config.to_json()
-    for name in ("recipe", "average", "augment", "sharpness"):
+    for name in ("recipe", "average", "augment", "sharpness", "mix"):
         del written[name]
     assert RunConfig.from_run(written) == config
 

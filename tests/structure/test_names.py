@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "dmg_tf"
 # Words that stand for something else too.
-COMMON = {"folder", "shapes"}
+COMMON = {"folder", "shapes", "mixup"}
 EXEMPT = {
     # The paper's own numbers are of named methods and domains.
     "studies/paper/published.py": None,
