@@ -4,6 +4,7 @@ import json
 import pytest
 
 from dmg_tf.config import GENERAL, PARTS, RunConfig
+from dmg_tf.config.recipes import BY_SIZE, PAPER, RECIPES
 from dmg_tf.console.parser import OneLineParser
 from dmg_tf.errors import UserError
 from dmg_tf.flags import (
@@ -13,7 +14,6 @@ from dmg_tf.flags import (
     config_from_args,
     method_of,
 )
-from dmg_tf.recipes import BY_SIZE, PAPER, RECIPES
 from dmg_tf.registry import DATASETS, METHODS
 from dmg_tf.settings import names_of
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from dmg_tf.config.recipes import BY_SIZE, PAPER
 from dmg_tf.console.bar import Bar, print_error
-from dmg_tf.recipes import BY_SIZE, PAPER
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.training.length import Length
 from dmg_tf.training.selection import VALIDATION

@@ -37,7 +37,7 @@ EXEMPT = {
     "data/__init__.py": None,
     "backbones/__init__.py": None,
     # The defaults of --method and --backbone.
-    "config.py": {"dmg", "resnet18"},
+    "config/run.py": {"dmg", "resnet18"},
 }
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
-from dmg_tf import recipes, settings
+from dmg_tf import settings
+from dmg_tf.config import recipes
 from dmg_tf.data.names import NO_TARGET, nfc
 from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import DamagedFile, UserError, unknown_name
