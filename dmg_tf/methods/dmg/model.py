@@ -10,7 +10,7 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.base import DomainModel, PlainNetwork
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from dmg_tf.methods.dmg.folding import folded_kernels
-from dmg_tf.methods.dmg.measures import mask_density, mask_iou
+from dmg_tf.methods.dmg.measures import mask_density, mask_iou, mask_keep
 from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.methods.dmg.spec import SPEC
 from dmg_tf.methods.dmg.task_network import TaskNetwork
@@ -200,12 +200,12 @@ class DMG(DomainModel):
         )
 
     def measures(self):
-        """Returns the overlap and density of the binary masks (Sec. 7.1)."""
+        """Returns what the masks look like (Sec. 7.1)."""
+        masks = self.domain_masks, self.source_domains
         return {
-            "mask_iou": mask_iou(self.domain_masks, self.source_domains),
-            "mask_density": mask_density(
-                self.domain_masks, self.source_domains
-            ),
+            "mask_iou": mask_iou(*masks),
+            "mask_density": mask_density(*masks),
+            "mask_keep": mask_keep(*masks),
         }
 
     def describe(self):
