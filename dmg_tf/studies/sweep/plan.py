@@ -58,6 +58,7 @@ def plan_runs(
     for target in targets:
         pick_domains(domains, target, args.sources, where)
     variants = [parse_variant(text) for text in written_out(args.methods)]
+    settings = {variant: variant.settings(args) for variant in variants}
     # Seeds go round outermost: a sweep that is stopped has whole tables.
     combinations = itertools.product(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),
@@ -76,7 +77,7 @@ def plan_runs(
             )
         config = RunConfig.from_json(
             {
-                **variant.settings(args),
+                **settings[variant],
                 "target": target,
                 "method": variant.method,
                 "backbone": backbone,
