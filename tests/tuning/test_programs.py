@@ -76,7 +76,7 @@ def test_runs_land_a_few_at_a_time(evidence, capsys):
     for name in names - {first.name}:
         check_file(evidence.files / name, evidence.output / name[:-5])
     text = (evidence.pages / "README.md").read_text("utf-8")
-    assert "DMG less Aggregate (2 of 2 pairs)" in text
+    assert "DMG minus Aggregate (2 of 2 pairs)" in text
     assert "What is missing" not in text
 
 

@@ -29,10 +29,12 @@ class Difference:
 
     @property
     def word(self) -> str:
-        """What can be said: "more", "less", or that it is open."""
-        if self.half is None or abs(self.mean) <= self.half:
+        """What can be said: "better", "worse", or that it is open."""
+        if self.half is None:
+            return "of a single pair"
+        if abs(self.mean) <= self.half:
             return "not told from chance"
-        return "more" if self.mean > 0 else "less"
+        return "better" if self.mean > 0 else "worse"
 
     def text(self) -> str:
         """Returns it in points, with its interval, e.g. "+1.2 (0.3 to 2.1)"."""

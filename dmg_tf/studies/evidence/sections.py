@@ -43,7 +43,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """What is taken off what."""
-        return f"{self.names[0]} less {self.names[1]}"
+        return f"{self.names[0]} minus {self.names[1]}"
 
     @property
     def time(self) -> float | None:

@@ -1,11 +1,14 @@
 """The page says what the files say, and what is not there."""
 
 import re
+import shutil
 
 import pytest
 
 from dmg_tf.studies.evidence.compact import read_runs
 from dmg_tf.studies.evidence.page import page_text, write_page
+from dmg_tf.studies.protocols import read_protocols
+from tests.conftest import ROOT
 from tests.studies.evidence.runs import PROTOCOL, write_file
 
 ALL = {PROTOCOL.name: PROTOCOL}
@@ -43,16 +46,16 @@ def test_the_answer_has_differences_and_intervals(text):
     # out of domain 0.02 + noise: 2.0, 2.2, 3.0, 3.2, 4.0, 4.2, mean 3.1; their
     # standard deviation is 0.9011, so t(5) * 0.9011 / sqrt(6) = 0.9457
     assert answer.startswith(
-        "DMG less Aggregate (6 of 6 pairs): out of domain +3.1 (+2.2 to +4.0) "
-        "points, more, in domain -8.9 (-9.8 to -8.0) points, less; "
+        "DMG minus Aggregate (6 of 6 pairs): out of domain +3.1 (+2.2 to +4.0) "
+        "points, better, in domain -8.9 (-9.8 to -8.0) points, worse; "
     )
-    assert "DMG less DMG, official code: not run yet" in answer
+    assert "DMG minus DMG, official code: not run yet" in answer
     assert answer.endswith("DMG trained 1.50 times as long as Aggregate.")
 
 
 def test_where_the_domain_is_known(text):
     """DMG has 2 points more by its own masks; Aggregate has but one rule."""
-    row = next(r for r in text.splitlines() if r.startswith("| Small | DMG l"))
+    row = next(r for r in text.splitlines() if r.startswith("| Small | DMG m"))
     assert [cell.split(" (")[0].strip() for cell in row.split("|")[3:6]] == [
         "+3.1",
         "-8.9",
@@ -61,7 +64,7 @@ def test_where_the_domain_is_known(text):
 
 
 def test_by_target(text):
-    assert "| DMG less Aggregate | +2.1 | +3.1 | +4.1 |" in text
+    assert "| DMG minus Aggregate | +2.1 | +3.1 | +4.1 |" in text
 
 
 def test_rules_in_small(text):
@@ -103,11 +106,21 @@ def test_nothing_is_said_of_nothing(tmp_path):
     assert "±" not in text.partition("## What is missing")[2]
 
 
+def test_the_page_is_made_of_its_files(tmp_path):
+    """`make evidence ARGS="--at-most 0"` writes it again."""
+    folder = shutil.copytree(ROOT / "docs" / "evidence", tmp_path / "pages")
+    before = (folder / "README.md").read_text("utf-8")
+    write_page(read_protocols(folder / "protocols.yaml"), folder)
+    assert (folder / "README.md").read_text("utf-8") == before
+
+
 def test_a_single_pair_is_no_proof(tmp_path):
     write_file(tmp_path, "dmg", "a", 0, 0.7, 0.6)
     write_file(tmp_path, "aggregate", "a", 0, 0.7, 0.5)
     text = text_of(tmp_path)
-    assert "(1 of 6 pairs): out of domain +10.0 points, not told from" in text
+    assert (
+        "(1 of 6 pairs): out of domain +10.0 points, of a single pair" in text
+    )
     assert "| Small | 2 | 18 | " in text
 
 
@@ -118,7 +131,7 @@ def test_runs_of_other_code_lie_beside(tmp_path):
     less = dict.fromkeys((*left_out, "commit", "source_domains"))
     write_file(tmp_path, "official dmg", "a", 0, 0.7, 0.625, **less)
     text = text_of(tmp_path)
-    assert "| DMG less DMG, official code | -2.5 |" in text
+    assert "| DMG minus DMG, official code | -2.5 |" in text
     assert "| DMG, official code | Pred-Ens | 70.00 | 62.50 | 1 |" in text
     assert "| Small | 1 | 18 | " in text  # it is none of ours
 

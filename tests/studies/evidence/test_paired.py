@@ -42,7 +42,7 @@ def test_pairs_are_of_one_target_and_seed():
     assert found.text() == "+15.0 (-48.5 to +78.5)"
 
 
-@pytest.mark.parametrize("sign,word", [(1, "more"), (-1, "less")])
+@pytest.mark.parametrize("sign,word", [(1, "better"), (-1, "worse")])
 def test_what_is_told_from_chance(sign, word):
     theirs = [run("a", seed, 0.5) for seed in range(3)]
     ours = [run("a", s, 0.5 + sign * d) for s, d in enumerate((0.1, 0.11, 0.1))]
@@ -52,6 +52,6 @@ def test_what_is_told_from_chance(sign, word):
 def test_one_pair_has_no_interval_and_none_no_difference():
     found = of([run("a", 0, 0.5)], [run("a", 0, 0.4)])
     assert found.half is None and found.text() == "+10.0"
-    assert found.word == "not told from chance"
+    assert found.word == "of a single pair"
     assert of([run("a", 0, 0.5)], [run("a", 1, 0.4)]) is None
     assert of([run("a", 0, None)], [run("a", 0, 0.4)]) is None
