@@ -26,7 +26,7 @@ from dmg_tf.runs.data_record import DataRecord
 from dmg_tf.runs.environment import describe
 from dmg_tf.runs.folder import load_checked_model, load_kept_weights
 from dmg_tf.runs.writing import RunFolder, keep_calibration, writing_into
-from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.first_weights.loaded import load_initial_weights
 from dmg_tf.training.loop import train
 from dmg_tf.training.selection import Selection
 

@@ -187,8 +187,14 @@ def add_refusals(
 def _default_texts() -> dict[str, str]:
     """Returns {setting: what it is unless given}, where that depends."""
     texts = dict(DEFAULTS)
-    for parts in PARTS.values():
-        texts |= parts
+    by_word: dict[str, dict[str, Any]] = {}
+    for (_, word), parts in PARTS.items():
+        for name, value in parts.items():
+            by_word.setdefault(name, {})[word] = value
+    for name, values in by_word.items():
+        texts[name], *others = dict.fromkeys(values.values())
+        if others:
+            texts[name] = "; ".join(f"{w} {v}" for w, v in values.items())
     for name in names_of(RunConfig):
         by_value: dict[Any, list[str]] = {}
         for dataset in DATASETS.names():

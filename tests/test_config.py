@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from dmg_tf.config import GENERAL, PARTS, RECIPES, RunConfig
+from dmg_tf.config import GENERAL, PARTS, RunConfig
+from dmg_tf.config.recipes import BY_SIZE, PAPER, RECIPES
 from dmg_tf.console.parser import OneLineParser
 from dmg_tf.errors import UserError
 from dmg_tf.flags import (
@@ -61,8 +62,8 @@ def test_a_recipe_stands_for_flags_that_are_not_given():
         *("none", "paper", "none"),
     )
     strong = parsed("--target", "a", "--recipe", "strong").resolve("folder")
-    for name, value in RECIPES["strong"].items():
-        assert getattr(strong, name) == value != getattr(paper, name)
+    assert (strong.schedule, strong.warmup) == ("cosine", 0.5)
+    assert (paper.schedule, paper.warmup) == ("exponential", None)
     assert (
         strong.learning_rate == 3e-4 == pytest.approx(3 * paper.learning_rate)
     )
@@ -77,10 +78,26 @@ def test_a_recipe_stands_for_flags_that_are_not_given():
     assert RunConfig.from_run(one.to_json()).resolve("folder") == one
 
 
+def test_each_way_to_mix_has_its_own_shares():
+    def mixed(*flags):
+        return parsed("--target", "a", *flags).resolve("folder").mix_alpha
+
+    assert mixed() is None
+    assert mixed("--mix", "mixup") == 0.2
+    assert mixed("--mix", "cutmix") == 1
+    assert mixed("--mix", "cutmix", "--mix-alpha", "0.5") == 0.5
+    with pytest.raises(UserError, match="is for --mix mixup or cutmix, got"):
+        mixed("--mix-alpha", "0.5")
+    parser = OneLineParser()
+    add_config_flags(parser)
+    said = " ".join(parser.format_help().split())
+    assert "(default: mixup 0.2; cutmix 1.0)" in said
+
+
 def test_a_run_of_before_a_setting_had_its_default():
     config = parsed("--target", "a").resolve("folder")
     written = config.to_json()
-    for name in ("recipe", "average", "augment", "sharpness"):
+    for name in ("recipe", "average", "augment", "sharpness", "mix"):
         del written[name]
     assert RunConfig.from_run(written) == config
 
@@ -313,7 +330,63 @@ def test_a_dataset_may_have_no_rate_of_its_own(monkeypatch):
         globals(), "BARE", dataclasses.replace(spec, presets=presets)
     )
     for recipe in RECIPES:
+        if recipe == BY_SIZE:
+            continue  # counts images, and there are none
         flags = ("--target", "a", "--recipe", recipe)
         assert parsed(*flags).resolve("bare").learning_rate is None
         flags = (*flags, "--learning-rate", "0.01")
         assert parsed(*flags).resolve("bare").learning_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("images", "part", "epochs"),
+    [
+        (10, "task_network", 10),
+        (3_000, "task_network", 10),
+        (3_001, "all", 20),
+        (25_000, "all", 10),
+        (90_000, "all", 5),
+        (10**6, "all", 3),
+    ],
+)
+def test_a_folder_has_settings_by_its_size(images, part, epochs):
+    flags = ("--target", "a", "--data", "somewhere")
+    config = parsed(*flags).resolve("folder", images)
+    assert (config.recipe, config.train, config.epochs) == (
+        *(BY_SIZE, part, epochs),
+    )
+    assert config.classifier_init == "fitted"
+    assert config.views == (4 if part == "task_network" else None)
+    # a method that needs images learns all of the network
+    other = parsed(*flags, "--method", "crossgrad").resolve("folder", images)
+    most = 20 if images <= 10_000 else epochs
+    assert (other.train, other.epochs) == ("all", most)
+    # flags win, and the paper's settings are there
+    config = parsed(*flags, "--epochs", "7", "--train", "all")
+    config = config.resolve("folder", images)
+    assert (config.train, config.epochs, config.views) == ("all", 7, None)
+    paper = parsed(*flags, "--recipe", PAPER).resolve("folder")
+    assert (paper.train, paper.epochs) == ("all", 50)
+
+
+def test_a_folders_images_are_counted(tiny_folder, tmp_path):
+    flags = ("--target", "a", "--data", str(tiny_folder))
+    config = parsed(*flags).resolve("folder")
+    assert (config.recipe, config.train) == (BY_SIZE, "task_network")
+    # what is told of a run does not need them
+    gone = dataclasses.replace(config, data=str(tmp_path / "gone"))
+    said = gone.of_recipe()
+    assert said["epochs"] == config.epochs and said["train"] == config.train
+    # random weights have no features to fit a classifier on
+    config = parsed(*flags, "--weights", "none").resolve("folder")
+    assert (config.recipe, config.train) == (PAPER, "all")
+    with pytest.raises(UserError, match="--recipe by_size starts from weights"):
+        parsed(*(*flags, "--weights", "none", "--recipe", BY_SIZE)).resolve(
+            "folder"
+        )
+
+
+def test_other_datasets_have_the_papers_settings():
+    for name in ("pacs", "domainnet", "shapes"):
+        config = parsed("--target", "a", "--data", "x").resolve(name)
+        assert (config.recipe, config.train) == (PAPER, "all")

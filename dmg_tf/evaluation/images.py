@@ -34,6 +34,7 @@ from dmg_tf.data.streams.features import (
     weights_key,
 )
 from dmg_tf.data.streams.kept_files import damaged_path
+from dmg_tf.data.streams.mixing import Mixing
 from dmg_tf.data.streams.training import TrainingStream
 from dmg_tf.devices.devices import Devices
 from dmg_tf.errors import UserError
@@ -126,6 +127,7 @@ class RunImages:
             "seed": config.seed,
             "sampling": config.sampling,
             "num_domains": num_domains,
+            "mixing": self._mixing(),
         }
         if self._features is not None:
             return FeatureStream(self._features, **settings)
@@ -134,6 +136,18 @@ class RunImages:
             images=self._cache if seen else None,
             service=config.data_service,
             **settings,
+        )
+
+    def _mixing(self) -> Mixing | None:
+        config = self.config
+        if config.mix == "none":
+            return None
+        return Mixing(
+            config.mix,
+            config.mix_alpha,
+            len(self.data.class_names),
+            # What has two domains would be learned as of one.
+            within_domains=self._model.learns_domains or config.by_domain,
         )
 
     def validation(self) -> tf.data.Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from dmg_tf.config.recipes import BY_SIZE, PAPER
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.runs.predictions import OVERALL
 from dmg_tf.training.length import Length
@@ -89,6 +90,12 @@ def print_plan(setup: Setup, done: int) -> None:
         f"learns from {sources} images; selects on "
         f"{sum(counts['validation'].values())}; {target}"
     )
+    if config.recipe == BY_SIZE:
+        print_error(
+            f"settings by the number of images (--recipe {BY_SIZE}): the "
+            f"classifier is fitted first, then {config.epochs} epochs of "
+            f"{config.train.replace('_', ' ')}; {PAPER} has the paper's"
+        )
     if config.train != "all":
         learning = sum(int(np.prod(v.shape)) for v in model.trainable_weights)
         print_error(

@@ -18,7 +18,7 @@ from dmg_tf.methods.sharpness import Sharpness
 from dmg_tf.methods.smoothed_labels import CrossEntropy
 from dmg_tf.runs.writing import RunFolder
 from dmg_tf.training.averages.weights import Average, make_average
-from dmg_tf.training.fitted_classifier import fit_classifier
+from dmg_tf.training.first_weights.fitted import fit_classifier
 from dmg_tf.training.length import Length
 from dmg_tf.training.optimizers import OPTIMIZERS
 from dmg_tf.training.schedules import EpochSchedule

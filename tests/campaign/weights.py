@@ -63,7 +63,7 @@ def _load(root, ground, numbers, seed, say):
     from dmg_tf.config import RunConfig
     from dmg_tf.errors import UserError
     from dmg_tf.methods.build import build_model
-    from dmg_tf.training.initial_weights import load_initial_weights
+    from dmg_tf.training.first_weights.loaded import load_initial_weights
 
     model = build_model("aggregate", "stub", 2, ("art", "photo"), image_size=32)
     sound = _sound_files(model, ground)

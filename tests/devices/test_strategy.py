@@ -200,9 +200,9 @@ def test_evaluation_on_two_devices_counts_each_image_once(small):
 def test_a_run_on_two_devices(small, tiny_folder, tmp_path, capsys):
     """The command line, whose run may go on with other devices."""
     one, two = tmp_path / "one", tmp_path / "two"
-    cached = ("--cache", "memory")
-    assert train.main(command(tiny_folder, one, *cached)) == 0
-    argv = command(tiny_folder, two, *cached, "--strategy")
+    common = ("--cache", "memory", "--mix", "cutmix")
+    assert train.main(command(tiny_folder, one, *common)) == 0
+    argv = command(tiny_folder, two, *common, "--strategy")
     assert train.main([*argv, "mirrored", "--epochs", "2"]) == 0
     said = capsys.readouterr().err
     assert "2 devices share each batch of 4, 2 images a device" in said

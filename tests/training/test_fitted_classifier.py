@@ -12,7 +12,7 @@ from dmg_tf.methods.build import build_model
 from dmg_tf.registry import METHODS
 from dmg_tf.runs.folder import load_run_model
 from dmg_tf.runs.history import read_history
-from dmg_tf.training.fitted_classifier import fit
+from dmg_tf.training.first_weights.fitted import fit
 from tests.training.runs import (
     Kill,
     Killed,

@@ -18,7 +18,7 @@ from dmg_tf.experiment import make_model, run_training
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES, METHODS
 from dmg_tf.runs.folder import load_run_model
-from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.first_weights.loaded import load_initial_weights
 from tests.stubs import NORMED
 from tests.training.runs import (
     Copy,
@@ -170,7 +170,7 @@ def test_every_method_that_may_learns_on_features(config):
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(config):
-    settings = config("task_network", "whole", average="swad")
+    settings = config("task_network", "whole", average="swad", mix="mixup")
     broken = settings.replace(output=f"{settings.output}-broken")
     copy = Copy(settings.output, broken.output, after=1)
     whole = run_training(settings, callbacks=[copy])
@@ -265,6 +265,7 @@ def test_the_target_can_be_tracked(config):
         ({"method": "mixup"}, "--method mixup changes images or early layers"),
         ({"train": "all", "views": 3}, "--views is for --train task_network"),
         ({"data_service": "localhost:1"}, "leave --data-service out"),
+        ({"mix": "cutmix"}, "--mix cutmix puts .* use --mix mixup, or --train"),
     ],
 )
 def test_what_cannot_be(config, changes, words):

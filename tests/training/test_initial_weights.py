@@ -6,7 +6,7 @@ import pytest
 from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
-from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.first_weights.loaded import load_initial_weights
 from tests.cases.damage import damages
 
 

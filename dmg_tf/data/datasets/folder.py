@@ -16,6 +16,7 @@ from dmg_tf.data.datasets.listing import (
 )
 from dmg_tf.data.datasets.published import Published, PublishedFile
 from dmg_tf.data.datasets.spec import (
+    OWN_PRESETS,
     PAPER_PRESETS,
     SPLITS,
     TEST,
@@ -318,7 +319,6 @@ SPEC = DatasetSpec(
     load=load,
     domains=domains,
     fallback=True,
-    # A folder of one's own is taken for PACS' like.
-    presets=PAPER_PRESETS,
+    presets=OWN_PRESETS,
     splits_in_words=SPLITS_IN_WORDS,
 )

@@ -36,6 +36,8 @@ PAPER_PRESETS: Mapping[str, Any] = {
     "schedule": "exponential",
     "classifier_init": "pytorch",
 }
+# Of images that no paper has settings for.
+OWN_PRESETS: Mapping[str, Any] = {**PAPER_PRESETS, "recipe": "by_size"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

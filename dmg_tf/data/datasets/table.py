@@ -11,7 +11,7 @@ from dmg_tf.data import is_table
 from dmg_tf.data.datasets.folder import split_by_seed
 from dmg_tf.data.datasets.list_reader import ListProblem
 from dmg_tf.data.datasets.spec import (
-    PAPER_PRESETS,
+    OWN_PRESETS,
     SPLIT_NAMES,
     TEST,
     TRAIN,
@@ -309,7 +309,7 @@ SPEC = DatasetSpec(
     load=load,
     domains=domains,
     recognises=is_table,
-    presets=PAPER_PRESETS,
+    presets=OWN_PRESETS,
     splits_in_words=(
         "Where the table has no validation rows of a domain, 10 % of each of "
         "its classes\nselect the epoch, drawn by --seed."

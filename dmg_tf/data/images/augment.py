@@ -6,6 +6,8 @@ that a JPEG is decoded there only; the rest works on the part's pixels.
 
 import tensorflow as tf
 
+from dmg_tf.data.images import randaugment, randaugment_tfa
+from dmg_tf.data.images.augmix import aug_mix
 from dmg_tf.data.images.colour import color_jitter
 from dmg_tf.data.images.transforms import (
     CROP_NUMBERS,
@@ -96,29 +98,45 @@ class ResizeAndCrop(Plain):
 
 
 class RandAugmented(CropAndFlip):
-    """Crop and flip, then RandAugment in place of ColorJitter.
+    """Crop and flip, then RandAugment in place of ColorJitter."""
+
+    operations = randaugment.OPERATIONS
+
+    def finish(self, image, numbers):
+        """Mirrors, resizes and applies the drawn operations."""
+        image = super().finish(image, numbers)
+        numbers = numbers[CROP_NUMBERS + 1 :]
+        return randaugment.rand_augment(image, numbers, self.operations)
+
+
+class AddonsRandAugmented(RandAugmented):
+    """The same on TensorFlow Addons' operations.
 
     Raises:
         UserError: If TensorFlow Addons can't be imported.
     """
 
+    operations = randaugment_tfa.OPERATIONS
+
     def __init__(self, size: int):
         super().__init__(size)
-        # Loaded by those only who ask for it.
-        from dmg_tf.data.images.randaugment import addons, rand_augment
+        randaugment_tfa.addons()
 
-        addons()
-        self._rand_augment = rand_augment
+
+class AugMixed(CropAndFlip):
+    """Crop and flip, then AugMix in place of ColorJitter."""
 
     def finish(self, image, numbers):
-        """Mirrors, resizes and applies the drawn operations."""
+        """Mirrors, resizes and mixes chains of operations."""
         image = super().finish(image, numbers)
-        return self._rand_augment(image, numbers[CROP_NUMBERS + 1 :])
+        return aug_mix(image, numbers[CROP_NUMBERS + 1 :])
 
 
 AUGMENTATIONS = {
     "crop_and_jitter": CropAndJitter,
     "resize_and_crop": ResizeAndCrop,
     "randaugment": RandAugmented,
+    "randaugment_tfa": AddonsRandAugmented,
+    "augmix": AugMixed,
     "none": Plain,
 }

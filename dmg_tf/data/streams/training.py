@@ -1,8 +1,9 @@
 """The endless stream of images that training learns from.
 
 Every choice is a function of a position: the order of an epoch of (seed,
-epoch), an augmentation of (seed, epoch, example). So a stream can start at any
-step, and a run that resumes sees what an unbroken one would have seen.
+epoch), an augmentation of (seed, epoch, example), what is mixed with what of
+(seed, step, machine). So a stream can start at any step, and a run that resumes
+sees what an unbroken one would have seen.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from dmg_tf.data.images.transforms import normalize
 from dmg_tf.data.service.client import from_service
 from dmg_tf.data.streams.cache import Files
 from dmg_tf.data.streams.evaluation import ImageSpec, tags
+from dmg_tf.data.streams.mixing import Mixing
 
 # Nothing in these graphs is written as Python's `if` or `while`, and turning
 # that into operations would take seconds at each start.
@@ -52,6 +54,7 @@ class TrainingStream:
         images: Where decoded images come from; None decodes the files.
         service: HOST:PORT of a `tf.data` service that prepares the batches.
             None prepares them in this process.
+        mixing: How the rows of a machine are mixed, or None.
 
     Attributes:
         steps_per_epoch: Full batches in one pass.
@@ -68,11 +71,13 @@ class TrainingStream:
         num_domains: int = 1,
         images: Files | None = None,
         service: str | None = None,
+        mixing: Mixing | None = None,
     ):
         self.examples = examples
         self.spec = spec
         self.service = service
         self.seed = seed
+        self.mixing = mixing
         self.batch_size = min(batch_size, len(examples))
         self.steps_per_epoch = len(examples) // self.batch_size
         self.images = images or Files(spec.size, pillow=service is None)
@@ -105,25 +110,49 @@ class TrainingStream:
 
         Returns:
             Dataset of ({"image": float32 [B, H, W, 3], "domain_ids": int32
-            [B]}, labels int32 [B]). With a shard B is a replica's part; those
-            of the machine's replicas follow each other.
+            [B]}, labels int32 [B], or float32 [B, C] of shares where they are
+            mixed). With a shard B is a replica's part; those of the machine's
+            replicas follow each other.
         """
         shard = shard or Shard()
-        batches = (
-            self._positions(start_step, shard)
-            .map(
-                self.loader(),
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-            .batch(self.batch_size // shard.replicas, drop_remainder=True)
-        )
+        positions = self._positions(start_step, shard)
+        part = self.batch_size // shard.replicas
+        if self.mixing is None:
+            batches = self._loaded(positions, self.loader(), part)
+        else:
+            rows = self.batch_size // shard.workers
+            batches = self._mixed(positions, rows)
+            if part < rows:
+                batches = batches.rebatch(part, drop_remainder=True)
         if self.service is not None:
             batches = batches.apply(from_service(self.service))
         batches = batches.prefetch(tf.data.AUTOTUNE)
         # Said to be endless, it need not be asked at each step, on all
         # machines, whether there is more.
         return batches.repeat() if shard.replicas > 1 else batches
+
+    def _loaded(self, positions, load, size: int) -> tf.data.Dataset:
+        return positions.map(
+            load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        ).batch(size, drop_remainder=True)
+
+    def _mixed(self, positions, size: int) -> tf.data.Dataset:
+        load = self.loader()
+
+        @_as_written
+        def with_position(position):
+            return position, *load(position)
+
+        @_as_written
+        def mix(positions, inputs, labels):
+            key = tf.stack([tf.constant(self.seed, tf.int64), positions[0]])
+            # Augmentations are drawn by such a key itself.
+            key = tf.random.experimental.stateless_fold_in(key, 1)
+            return self.mixing(key, inputs, labels)
+
+        return self._loaded(positions, with_position, size).map(
+            mix, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def loader(self):
         """Returns how to load what is learned from at a position.

@@ -10,7 +10,7 @@ from dmg_tf.config import RunConfig
 from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
-from dmg_tf.training.initial_weights import load_initial_weights
+from dmg_tf.training.first_weights.loaded import load_initial_weights
 from tests.helpers import random_batch
 
 DOMAINS = ("a", "b", "c")

@@ -19,6 +19,7 @@ from dmg_tf.data.service import client as service_client
 from dmg_tf.data.service.client import check_service, parse_address
 from dmg_tf.data.streams.cache import make_cache
 from dmg_tf.data.streams.evaluation import ImageSpec
+from dmg_tf.data.streams.mixing import Mixing
 from dmg_tf.data.streams.training import Shard, TrainingStream
 from dmg_tf.errors import UserError
 from tests.conftest import ROOT
@@ -96,19 +97,23 @@ def batches(dataset, count):
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
-# Where images come from and whose they are are parts of their own.
+# Where images come from, whose they are and what they are mixed with are parts
+# of their own.
 @pytest.mark.parametrize(
     "cache,shard", [("none", None), ("disk", Shard(1, 2, 4))]
 )
 def test_one_worker_keeps_the_order(tiny_folder, tmp_path, alone, cache, shard):
     train_split = load(tiny_folder, "c").train
     images = None
+    mixing = None
     if cache == "disk":
         images = make_cache("disk", 32, str(tmp_path))
         images.fill(train_split.paths)
+        mixing = Mixing("cutmix", 1.0, 3, within_domains=False)
     # an epoch has 8 steps: this is from within the first into the third
-    local = stream(train_split).dataset(3, shard)
-    remote = stream(train_split, alone, images=images).dataset(3, shard)
+    local = stream(train_split, mixing=mixing).dataset(3, shard)
+    remote = stream(train_split, alone, images=images, mixing=mixing)
+    remote = remote.dataset(3, shard)
     assert remote.element_spec == local.element_spec
     for one, two in zip(batches(local, 15), batches(remote, 15), strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, two)

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from dmg_tf.data.datasets.folder import load
 from dmg_tf.data.streams.evaluation import ImageSpec, evaluation_dataset
-from dmg_tf.data.streams.training import TrainingStream
+from dmg_tf.data.streams.mixing import Mixing
+from dmg_tf.data.streams.training import Shard, TrainingStream
 
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "crop_and_jitter")
 
@@ -82,6 +83,45 @@ def test_a_stream_can_start_anywhere(data, sampling):
     whole = batches(stream, 12)
     assert_equal_batches(batches(stream, 5, start=7), whole[7:])
     assert_equal_batches(batches(stream, 12), whole)
+
+
+def test_mixed_batches_can_start_anywhere_and_be_shared_out(data):
+    settings = {"batch_size": 8, "seed": 0, "sampling": "balanced"}
+    plain = TrainingStream(data.train, SPEC, **settings, num_domains=2)
+    mixing = Mixing("mixup", 1.0, 3, within_domains=True)
+    stream = TrainingStream(
+        data.train, SPEC, **settings, num_domains=2, mixing=mixing
+    )
+    whole = batches(stream, 6)
+    assert_equal_batches(batches(stream, 2, start=4), whole[4:])
+    for (inputs, shares), (before, labels) in zip(
+        whole, batches(plain, 6), strict=True
+    ):
+        np.testing.assert_array_equal(
+            inputs["domain_ids"], before["domain_ids"]
+        )
+        assert not np.array_equal(inputs["image"], before["image"])
+        # Each image twice, with shares that are 1 together.
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        assert np.all(shares[np.arange(8), labels] > 0)
+    # Two devices of a machine have what one would have.
+    halves = stream.dataset(4, Shard(replicas=2))
+    assert halves.element_spec[1] == tf.TensorSpec((4, 3), tf.float32)
+    for part in (0, 1):
+        rows = slice(4 * part, 4 * part + 4)
+        for (inputs, shares), (all_inputs, all_shares) in zip(
+            itertools.islice(halves.as_numpy_iterator(), part, 4, 2),
+            whole[4:],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(shares, all_shares[rows])
+            np.testing.assert_array_equal(
+                inputs["image"], all_inputs["image"][rows]
+            )
+    # Two machines mix their own rows.
+    other = next(stream.dataset(4, Shard(1, 2, 2)).as_numpy_iterator())
+    assert other[1].shape == (4, 3)
+    assert not np.array_equal(other[1], whole[4][1][4:])
 
 
 def test_augmentation_changes_from_epoch_to_epoch(data):

@@ -16,6 +16,7 @@ import dmg_tf.backbones
 import dmg_tf.data
 import dmg_tf.methods  # noqa: F401  (these three imports fill the registries)
 from dmg_tf import settings
+from dmg_tf.config import recipes
 from dmg_tf.data.names import NO_TARGET, nfc
 from dmg_tf.data.service.client import parse_address
 from dmg_tf.errors import DamagedFile, UserError, unknown_name
@@ -30,19 +31,14 @@ if TYPE_CHECKING:
 
 # What neither a recipe, a method nor a dataset's preset says.
 DEFAULTS = {
+    "recipe": recipes.PAPER,
+    "train": "all",
     "augment": "paper",
     "optimizer": "adam",
     "sharpness": "none",
     "average": "none",
     "sampling": "pooled",
 }
-# {word of --recipe: what it changes}; docs/recipes.md says how it was chosen.
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "paper": {},
-    "strong": {"schedule": "cosine", "warmup": 0.5},
-}
-# {word of --recipe: what it multiplies the preset's learning rate by}.
-RATES: Mapping[str, float] = {"strong": 3.0}
 # {(setting, word): what that word alone asks for, and its default}.
 PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("average", "ema"): {"ema_decay": 0.999},
@@ -51,6 +47,8 @@ PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "swad_patience": 6,
         "swad_tolerance": 0.3,
     },
+    ("mix", "mixup"): {"mix_alpha": 0.2},
+    ("mix", "cutmix"): {"mix_alpha": 1.0},
     ("train", "task_network"): {"views": 4},
     ("train", "classifier"): {"views": 4},
     ("sharpness", "sam"): {"sharpness_radius": 0.05},
@@ -148,9 +146,26 @@ class RunConfig:
         "side of the square input, pixels", at_least=32, group="images"
     )
     augment: str | None = setting(
-        "changes to training images: paper (Sec. 7.5), randaugment (crop, flip "
-        "and RandAugment), none",
-        names=lambda: ("paper", "randaugment", "none"),
+        "changes to training images: paper (Sec. 7.5); randaugment or augmix "
+        "behind a crop and flip; randaugment_tfa, the same on TensorFlow "
+        "Addons; none",
+        names=lambda: (
+            *("paper", "randaugment", "randaugment_tfa", "augmix", "none"),
+        ),
+        group="images",
+    )
+    mix: str = setting(
+        "mix each training image, and its label, with another of the batch: "
+        "mixup (a weighted sum) or cutmix (a box of the other). Where the "
+        "method learns from domains it is one of the same domain; --method "
+        "mixup mixes two domains",
+        "none",
+        names=lambda: ("none", "mixup", "cutmix"),
+        group="images",
+    )
+    mix_alpha: float | None = setting(
+        "α: shares are drawn from Beta(α, α), below 1 mostly near 0 or 1",
+        above=0,
         group="images",
     )
     cache: str = setting(
@@ -173,19 +188,17 @@ class RunConfig:
         check=parse_address,
         group="images",
     )
-    recipe: str = setting(
-        "what flags that are not given stand for: the paper's settings, or "
-        "strong, which the sources' validation liked better "
-        "(docs/recipes.md)",
-        "paper",
-        names=lambda: tuple(RECIPES),
+    recipe: str | None = setting(
+        "what flags that are not given stand for: the paper's settings; "
+        "strong, which the sources' validation liked better; or by_size, what "
+        "suits the number of images (docs/recipes.md)",
+        names=lambda: recipes.RECIPES,
         group="training",
     )
-    train: str = setting(
+    train: str | None = setting(
         "what learns: all, the task network (from the first masked layer on), "
         "or the classifier (the last layer); what does not learn is computed "
         "once, on --views of each image",
-        "all",
         names=lambda: ("all", "task_network", "classifier"),
         group="training",
     )
@@ -389,11 +402,13 @@ class RunConfig:
             (general if name in GENERAL else options)[name] = value
         return RunConfig(**general, options=options)
 
-    def resolve(self, dataset: str) -> "RunConfig":
+    def resolve(self, dataset: str, images: int | None = None) -> "RunConfig":
         """Fills in what method and dataset say, the output folder, and checks.
 
         Args:
             dataset: Name in `DATASETS` that "auto" turned out to be.
+            images: How many images there are; None for counting them, where
+                a setting depends on it.
 
         Returns:
             A config without open choices, except options of the method whose
@@ -409,15 +424,21 @@ class RunConfig:
             filled["target"] = nfc(self.target)
         if self.sources is not None:
             filled["sources"] = tuple(map(nfc, self.sources))
-        preset = {
-            **DEFAULTS,
-            **DATASETS[dataset].presets,
-            **method.defaults,
-            **RECIPES.get(self.recipe, {}),  # `check` says if it is none
-        }
-        if self.recipe in RATES and "learning_rate" in preset:
-            rate = preset["learning_rate"] * RATES[self.recipe]
-            preset["learning_rate"] = float(f"{rate:g}")  # 0.0003 exactly
+        if self.weights == "auto":
+            filled["weights"] = DATASETS[dataset].weights
+        preset = {**DEFAULTS, **DATASETS[dataset].presets}
+        weights = filled.get("weights", self.weights)
+        if weights == "none" or self.data is None:
+            preset["recipe"] = recipes.PAPER  # others start from weights
+        preset = recipes.with_recipe(
+            self.recipe or preset["recipe"],
+            preset,
+            method.defaults,
+            dataclasses.replace(self, **filled)._count_images
+            if images is None
+            else lambda: images,
+            method.on_features and not self.data_service,
+        )
         for (name, word), parts in PARTS.items():
             if (getattr(self, name) or preset.get(name)) == word:
                 preset = {**parts, **preset}
@@ -426,8 +447,6 @@ class RunConfig:
         for name, value in preset.items():
             if getattr(self, name) is None:
                 filled[name] = value
-        if self.weights == "auto":
-            filled["weights"] = DATASETS[dataset].weights
         if self.output is None:
             filled["output"] = str(
                 pathlib.Path("runs")
@@ -438,14 +457,20 @@ class RunConfig:
         config.check()
         return config
 
+    def _count_images(self) -> int:
+        """Returns how many images there are, the target's too."""
+        data = self.list_images()
+        splits = data.train, data.validation, data.out_of_domain
+        return sum(map(len, splits))
+
     def of_recipe(self) -> dict[str, Any]:
         """Returns {name: value} of what recipes change, as this one has it."""
-        names = {name for bundle in RECIPES.values() for name in bundle}
-        names.add("learning_rate")
+        names = set(recipes.changed_by_recipes())
         for (name, _), parts in PARTS.items():
             names.update(parts if name in names else ())
         plain = dataclasses.replace(self, **dict.fromkeys(names))
-        plain = plain.resolve(self.dataset)
+        images = recipes.images_of(self.train, self.epochs)
+        plain = plain.resolve(self.dataset, images)
         return {name: getattr(plain, name) for name in sorted(names)}
 
     def check(self) -> None:
@@ -478,12 +503,18 @@ class RunConfig:
                 "--freeze-batch-norm keeps the statistics that weights come "
                 "with: give --weights imagenet or a file, got --weights none"
             )
+        if self.recipe == recipes.BY_SIZE and self.weights == "none":
+            raise UserError(
+                f"--recipe {self.recipe} starts from weights: give --weights "
+                f"imagenet or a file, or --recipe {recipes.PAPER}; got "
+                "--weights none"
+            )
         if self.classifier_init == "fitted" and self.weights == "none":
             raise UserError(
                 "--classifier-init fitted takes what weights make of images: "
                 "give --weights imagenet or a file, got --weights none"
             )
-        if self.train != "all":
+        if self.train not in (None, "all"):
             self._check_frozen(method)
         if self.track_target and self.target == NO_TARGET:
             raise UserError(
@@ -512,6 +543,12 @@ class RunConfig:
                 f"--method {self.method} changes images or early layers as it "
                 f"learns, and {flags} computes them once; it goes with "
                 f"{', '.join(able)}"
+            )
+        if self.mix == "cutmix":
+            raise UserError(
+                "--mix cutmix puts boxes of images into images, and "
+                f"{flags} learns from what was computed of them; use --mix "
+                "mixup, or --train all"
             )
         if self.data_service is not None:
             raise UserError(
