@@ -10,7 +10,9 @@ PROTOCOL = Protocol(
     title="Small",
     about="Two methods.",
     dataset="folder",
-    sweeps=("--methods aggregate dmg dmg:siou-weight=1 --seeds 0 1",),
+    sweeps=(
+        "--methods aggregate dmg dmg:siou-weight=1 --seeds 0 1 --recipe paper",
+    ),
     images=dict.fromkeys(DOMAINS, 90),
     labels={
         "aggregate": "Aggregate",
