@@ -121,7 +121,6 @@ def test_json_round_trip():
         (["--optimizer", "lion"], "known: adam, adamw, sgd"),
         (["--schedule", "linear"], "unknown --schedule 'linear'"),
         (["--precision", "float64"], "unknown --precision"),
-        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--batch-size", "-4"], "--batch-size must be at least 1"),
         (["--image-size", "31"], "--image-size must be at least 32, got 31"),
         (["--learning-rate", "0"], "--learning-rate must be above 0"),
@@ -356,7 +355,7 @@ def test_a_folder_has_settings_by_its_size(images, part, epochs):
         *(BY_SIZE, part, epochs),
     )
     assert config.classifier_init == "fitted"
-    assert config.views == (4 if part == "task_network" else None)
+    assert config.views == (1 if part == "task_network" else None)
     # a method that needs images learns all of the network
     other = parsed(*flags, "--method", "crossgrad").resolve("folder", images)
     most = 20 if images <= 10_000 else epochs
@@ -390,3 +389,11 @@ def test_other_datasets_have_the_papers_settings():
     for name in ("pacs", "domainnet", "shapes"):
         config = parsed("--target", "a", "--data", "x").resolve(name)
         assert (config.recipe, config.train) == (PAPER, "all")
+
+
+def test_no_epoch_is_for_what_is_fitted(tiny_folder):
+    flags = ("--target", "a", "--epochs", "0")
+    with pytest.raises(UserError, match="--epochs must be at least 1, got 0"):
+        parsed(*flags).resolve("shapes")
+    flags = (*flags, "--data", str(tiny_folder), "--weights", "imagenet")
+    assert parsed(*flags).resolve("folder").epochs == 0

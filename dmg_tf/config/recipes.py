@@ -17,7 +17,7 @@ _BY_SIZE = {"classifier_init": "fitted", "schedule": "cosine", "warmup": 0.5}
 # Up to so many images, all domains' together: what learns, for how long. Where
 # they are few the front of the network stays as it is, and is computed once.
 _SIZES: Sequence[tuple[float, Mapping[str, Any]]] = (
-    (3_000, {"train": "task_network", "epochs": 10}),
+    (3_000, {"train": "task_network", "views": 1, "epochs": 10}),
     (10_000, {"train": "all", "epochs": 20}),
     (30_000, {"train": "all", "epochs": 10}),
     (100_000, {"train": "all", "epochs": 5}),
@@ -62,8 +62,10 @@ def changed_by_recipes() -> tuple[str, ...]:
 
 def images_of(train: str, epochs: int) -> float:
     """Returns a number of images that `BY_SIZE` has such settings for."""
-    size = {"train": train, "epochs": epochs}
-    return next((most for most, its in _SIZES if its == size), math.inf)
+    for most, size in _SIZES:
+        if (size["train"], size["epochs"]) == (train, epochs):
+            return most
+    return math.inf
 
 
 def _by_size(images: int, freezes: bool) -> dict[str, Any]:

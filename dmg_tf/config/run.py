@@ -439,9 +439,13 @@ class RunConfig:
             else lambda: images,
             method.on_features and not self.data_service,
         )
+        asked = {}
         for (name, word), parts in PARTS.items():
             if (getattr(self, name) or preset.get(name)) == word:
-                preset = {**parts, **preset}
+                asked |= parts
+        unasked = set().union(*PARTS.values()) - asked.keys()
+        preset = {**asked, **preset}
+        preset = {k: v for k, v in preset.items() if k not in unasked}
         if method.batches is Batches.BY_DOMAIN:
             preset["sampling"] = "balanced"
         for name, value in preset.items():
@@ -482,8 +486,9 @@ class RunConfig:
         settings.check(self)
         settings.check(self.options)
         method = METHODS[self.method]
-        fitted = self.classifier_init == "fitted"
-        least_epochs = 0 if fitted else method.least_epochs
+        # Not resolved, it may turn out to be fitted.
+        starts = self.classifier_init in (None, "fitted")
+        least_epochs = 0 if starts else method.least_epochs
         if self.epochs is not None and self.epochs < least_epochs:
             raise UserError(
                 f"--epochs must be at least {least_epochs}, got {self.epochs}"

@@ -73,7 +73,7 @@ def set_up(
         config.learning_rate,
         config.schedule,
         steps,
-        length.steps,
+        max(1, length.steps),  # none at all where only a head is fitted
         round((config.warmup or 0.0) * steps),
     )
     model.total_steps = length.steps

@@ -107,9 +107,13 @@ def test_fit_is_the_regression_that_validation_likes_best():
 
 
 def test_a_run_of_no_epoch_is_the_linear_probe(config, capsys):
-    run = run_training(config(method="aggregate", epochs=0))
+    run = run_training(
+        config(method="aggregate", epochs=0, recipe="by_size", train="all")
+    )
+    assert run.results["config"]["schedule"] == "cosine"
     said = capsys.readouterr().err
     assert "the classifier starts from least squares" in said
+    assert "settings by the number of images (--recipe by_size)" in said
     # colours are told apart by any features
     assert scored(run) == 1.0
 
