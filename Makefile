@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA_FLAG := $(if $(DATA),--data $(DATA))
 TORCH_FLAG := $(if $(TORCH),--torch $(TORCH))
 
-.PHONY: setup setup-dev train test test-all campaign lint format smoke wheel-smoke benchmark protocol check clean
+.PHONY: setup setup-dev train test test-all campaign lint format smoke wheel-smoke benchmark protocol evidence reproduce-pacs reproduce-domainnet check clean
 
 setup: $(VENV)/.installed
 
@@ -86,6 +86,19 @@ benchmark: setup-dev
 protocol: setup
 	$(BIN)/python tuning/leave_one_out.py --methods all --epochs 3 --image-size 32 --cache disk --jobs 2 --output runs/protocol
 	$(BIN)/python tuning/paper.py runs/protocol
+
+# Does it work: runs what docs/evidence lacks, in idle time, and makes its page. A few
+# runs: ARGS="--only frozen --at-most 4"; what is left, and its cost: ARGS=--plan.
+evidence: setup
+	$(BIN)/python tuning/evidence.py $(DATA_FLAG) $(ARGS)
+
+# The paper's Tables 2 and 6, and 1, 3, 4 and 5, in full: for machines with GPUs. What
+# that is, its cost and what is missing: ARGS=--plan.
+reproduce-pacs: setup
+	$(BIN)/python tuning/reproduce.py pacs $(DATA_FLAG) $(ARGS)
+
+reproduce-domainnet: setup
+	$(BIN)/python tuning/reproduce.py domainnet $(DATA_FLAG) $(ARGS)
 
 check: lint test smoke wheel-smoke
 

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PAGES = sorted(
     [
         *ROOT.glob("*.md"),
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("examples/*/README.md"),
         ROOT / "tests" / "golden" / "README.md",
     ]

@@ -5,83 +5,19 @@ dmg-tf sweep --methods aggregate dmg --seeds 0 1 2
 
 import pathlib
 import sys
-from collections.abc import Sequence
 
-from dmg_tf.config import RunConfig
 from dmg_tf.console.bar import print_error
-from dmg_tf.console.parser import OneLineParser, command, program
+from dmg_tf.console.parser import program
 from dmg_tf.console.printable import say
 from dmg_tf.console.tables import Room
 from dmg_tf.errors import UserError
 from dmg_tf.files import remove_leftovers, writing
-from dmg_tf.flags import add_config_flags
 from dmg_tf.folders.lock import alone_in
 from dmg_tf.studies.devices import check_devices
+from dmg_tf.studies.sweep.flags import make_parser
 from dmg_tf.studies.sweep.plan import plan_runs
 from dmg_tf.studies.sweep.runner import run_all
-from dmg_tf.studies.sweep.variants import (
-    SWEPT,
-    add_option_flags,
-    default_methods,
-    methods_of,
-    own_shorthands,
-)
-
-
-def make_parser(methods: Sequence[str] | None = None) -> OneLineParser:
-    """Returns the parser.
-
-    Args:
-        methods: Whose options it takes; None for those of the default sweep.
-    """
-    usual = default_methods()
-    parser = OneLineParser(
-        description=f"{__doc__.splitlines()[0]} What is not a flag of the "
-        f"sweep holds for every run, as for {command('train')}."
-    )
-    sweep = parser.add_argument_group("sweep")
-    sweep.add_argument(
-        "--targets",
-        nargs="+",
-        metavar="DOMAIN",
-        help="domains to hold out, one at a time (default: all)",
-    )
-    sweep.add_argument(
-        "--methods",
-        nargs="+",
-        default=usual,
-        metavar="METHOD",
-        help="METHOD, METHOD:flag=value[,flag=value], or all for every "
-        "method; METHOD-sgd is short for METHOD:optimizer=sgd, and there are "
-        f"{', '.join(own_shorthands())} (default: {' '.join(usual)})",
-    )
-    sweep.add_argument(
-        "--backbones",
-        nargs="+",
-        default=[RunConfig.backbone],
-        metavar="BACKBONE",
-    )
-    sweep.add_argument(
-        "--seeds", nargs="+", type=int, default=[RunConfig.seed], metavar="SEED"
-    )
-    sweep.add_argument(
-        "--output",
-        default="runs/leave_one_out",
-        metavar="DIR",
-        help="folder of the run folders and tables; finished runs in it are "
-        "kept, killed ones go on (default: runs/leave_one_out)",
-    )
-    sweep.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time"
-    )
-    sweep.add_argument(
-        "--with-paper",
-        action="store_true",
-        help="show the paper's own rows too (PACS and DomainNet)",
-    )
-    add_config_flags(parser, leave_out=SWEPT)
-    add_option_flags(parser, usual if methods is None else methods)
-    return parser
+from dmg_tf.studies.sweep.variants import methods_of
 
 
 @program()
@@ -89,8 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = make_parser(methods_of(argv)).parse_args(argv)
     folder = pathlib.Path(args.output)
-    if args.jobs < 1:
-        raise UserError(f"--jobs must be at least 1, got {args.jobs}")
+    jobs = len(args.gpus) or 1 if args.jobs is None else args.jobs
+    if jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {jobs}")
     check_devices(args.strategy)
     runs = plan_runs(args)
     finished = sum(run.finished for run in runs)
@@ -98,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, "give another --output"):
-        failures = run_all(runs, folder, args.jobs)
+        failures = run_all(runs, folder, jobs, args.gpus)
         if len(failures) < len(runs):
             # A mistyped flag does not wait for what draws tables and pages.
             from dmg_tf.studies.paper.tables import write_tables

@@ -25,6 +25,7 @@ def describe(weights_file: str | None, weights_sha256: str | None) -> dict:
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
         "devices": [
             f"{device.name} {_model(device)}".strip()
@@ -36,6 +37,26 @@ def describe(weights_file: str | None, weights_sha256: str | None) -> dict:
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
         },
         "weights": {"file": weights_file, "sha256": weights_sha256},
+    }
+
+
+def _processor() -> dict[str, str | bool | None]:
+    """Returns its name, and whether it has AVX-512; None where unknown.
+
+    Kernels differ by it, and numbers in their last digits.
+    """
+    known = {}
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:  # not Linux
+        text = ""
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        known.setdefault(name.strip(), value.strip())
+    flags = known.get("flags")
+    return {
+        "name": known.get("model name") or platform.processor() or None,
+        "avx512": "avx512f" in flags.split() if flags else None,
     }
 
 

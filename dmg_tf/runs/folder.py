@@ -155,6 +155,7 @@ _KINDS = {
     "votes": {str: {str: {str: int}}},
     "mask_iou": {str: {str: _fraction}},
     "mask_density": {str: {str: _fraction}},
+    "mask_keep": {str: {str: _fraction}},
     "selection": {str: str | int | float},
     "rules": [{str: object}],
     "notes": [str],

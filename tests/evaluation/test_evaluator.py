@@ -90,6 +90,8 @@ def test_masks_are_measured_binary(model):
         "b": pytest.approx(2 / 8),
         "c": pytest.approx(2 / 8),
     }
+    kept = np.mean(1 / (1 + np.exp(-logits[1])))
+    assert measures["mask_keep"]["fc"]["b"] == pytest.approx(kept)
 
 
 def test_no_masks_no_overlap(with_stub):

@@ -17,8 +17,10 @@ DOMAINS = ("a", "b", "c")
 # What a step does otherwise than by default, where that has more to keep.
 VARIANTS = (
     *((method, {}) for method in METHODS.names()),
+    ("aggregate", {"site_dropout": 0.4}),
     ("dann", {"dann_update": "alternating"}),
     ("dmg", {"domain_classifier": True}),
+    ("dmg", {"shared_mask": True}),
     ("irm", {"irm_anneal_steps": 1}),
     ("sagnet", {"sagnet_form": "domainbed"}),
     ("vrex", {"vrex_anneal_steps": 1}),

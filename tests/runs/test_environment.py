@@ -51,6 +51,15 @@ def test_it_can_be_written_as_json():
     assert found["packages"].keys() >= {"tensorflow", "keras", "numpy"}
     assert found["devices"]
     assert isinstance(found["onednn"], bool)
+    assert found["processor"].keys() == {"name", "avx512"}
+
+
+def test_the_processor_is_the_kernel_s_word(monkeypatch):
+    text = "processor : 0\nmodel name : Ryzen\nflags : fpu avx512f\n"
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda *_: text + text)
+    assert environment._processor() == {"name": "Ryzen", "avx512": True}
+    text = text.replace("avx512f", "avx2")
+    assert environment._processor()["avx512"] is False
 
 
 @pytest.mark.parametrize("value", ["0", "1"])

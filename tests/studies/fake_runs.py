@@ -101,7 +101,9 @@ def main():
     args = train.make_parser(sys.argv[1:]).parse_args()
     config = config_from_args(args)
     run_dir = pathlib.Path(config.output)
-    print(f"threads {os.environ.get('TF_NUM_INTRAOP_THREADS')}")
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    print(f"threads {threads}" + f", GPU {gpu}" * bool(gpu))
     time.sleep(float(os.environ.get("FAKE_WAIT", "0")))
     if os.environ.get("FAKE_KILL", "/") in run_dir.name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -63,10 +63,7 @@ def fetch_imagenet(
     folder, _, name = source.url.rpartition("/")
     folder = os.environ.get(URL_VARIABLE) or base_url or folder
     url = f"{folder.rstrip('/')}/{name}"
-    home = cache_dir or user_folder(
-        "KERAS_HOME", ".keras", ", or give --weights PATH"
-    )
-    target = Path(home).expanduser() / "models" / name
+    target = place_of_imagenet(backbone, cache_dir)
     try:
         if not (target.is_file() and _hash_fault(target, source) is None):
             _download(url, target, source)
@@ -79,17 +76,42 @@ def fetch_imagenet(
     return target
 
 
+def place_of_imagenet(
+    backbone: str, cache_dir: str | Path | None = None
+) -> Path | None:
+    """Returns where a backbone's ImageNet weights are, or will be.
+
+    Args:
+        backbone: Name of the backbone.
+        cache_dir: As for `fetch_imagenet`.
+
+    Returns:
+        None where they are no file that is known by name, or in a package that
+        is not installed.
+    """
+    source = BACKBONES[backbone].imagenet
+    if isinstance(source, Package):
+        # Not imported: only its folder is wanted.
+        spec = importlib.util.find_spec(source.module)
+        return spec and Path(spec.origin).parent / source.path
+    if not isinstance(source, Download):
+        return None
+    home = cache_dir or user_folder(
+        "KERAS_HOME", ".keras", ", or give --weights PATH"
+    )
+    name = source.url.rpartition("/")[2]
+    return Path(home).expanduser() / "models" / name
+
+
 def _packaged_file(backbone: str, source: Package) -> Path:
-    # Not imported: only its folder is wanted.
-    spec = importlib.util.find_spec(source.module)
-    if spec is None:
+    path = place_of_imagenet(backbone)
+    if path is None:
         missing = missing_extra(
             f"the ImageNet weights of {backbone} are in the package "
             f"{source.name}, not installed",
             source.extra,
         )
         raise UserError(f"{missing} (or pass --weights PATH or --weights none)")
-    path = Path(spec.origin).parent / source.path
     fault = _hash_fault(path, source) if path.is_file() else "missing"
     if fault:
         raise UserError(f"{path}: {fault}; reinstall {source.name}")

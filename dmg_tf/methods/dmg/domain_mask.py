@@ -42,6 +42,7 @@ class DomainMask(keras.layers.Layer):
     Args:
         num_domains: Number of source domains D, at least 2.
         seed: Seed of the draws and of the initial mask parameters.
+        shared: Whether all domains have one mask.
 
     Call arguments:
         inputs: [B, F], [B, H, W, F] or tokens [B, T, F], any float type.
@@ -53,7 +54,8 @@ class DomainMask(keras.layers.Layer):
             averaged or thresholded masks here.
 
     Weights:
-        mask_logits: float32 [D, F], trainable, from U(0, 1) (Sec. 7.5).
+        mask_logits: float32 [D, F], trainable, from U(0, 1) (Sec. 7.5); [1, F]
+            where one mask is shared.
 
     Randomness:
         One Bernoulli draw of [B, F] a training call. The n-th draw is a
@@ -69,7 +71,9 @@ class DomainMask(keras.layers.Layer):
     # An export in 16 bits keeps its few parameters as they are.
     stored_whole = True
 
-    def __init__(self, num_domains: int, seed: int = 0, **kwargs):
+    def __init__(
+        self, num_domains: int, seed: int = 0, shared: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
         if num_domains < 2:
             raise ValueError(
@@ -77,6 +81,7 @@ class DomainMask(keras.layers.Layer):
             )
         self.num_domains = num_domains
         self.seed = seed
+        self.shared = shared
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
@@ -88,7 +93,7 @@ class DomainMask(keras.layers.Layer):
             )
         self.mask_logits = self.add_weight(
             name="mask_logits",
-            shape=(self.num_domains, input_shape[-1]),
+            shape=(1 if self.shared else self.num_domains, input_shape[-1]),
             dtype="float32",
             initializer=keras.initializers.RandomUniform(
                 0.0, 1.0, seed=self.seed
@@ -99,7 +104,8 @@ class DomainMask(keras.layers.Layer):
     @property
     def mask_probs(self):
         """float32 [D, F]: the soft masks, m = σ(m̃)."""
-        return tf.sigmoid(tf.convert_to_tensor(self.mask_logits))
+        probs = tf.sigmoid(tf.convert_to_tensor(self.mask_logits))
+        return tf.repeat(probs, self.num_domains, 0) if self.shared else probs
 
     @property
     def binary_masks(self):
@@ -142,5 +148,9 @@ class DomainMask(keras.layers.Layer):
 
     def get_config(self):
         """Returns the arguments that rebuild the layer."""
-        config = super().get_config()
-        return {**config, "num_domains": self.num_domains, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "num_domains": self.num_domains,
+            "seed": self.seed,
+            "shared": self.shared,
+        }

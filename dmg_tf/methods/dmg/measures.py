@@ -45,3 +45,19 @@ def mask_density(
         )
         for site, mask in masks.items()
     }
+
+
+def mask_keep(
+    masks: Mapping[str, DomainMask], source_domains: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Returns {site: {domain: how often a unit is kept, mean over units}}."""
+    return {
+        site: dict(
+            zip(
+                source_domains,
+                mask.mask_probs.numpy().mean(axis=1).tolist(),
+                strict=True,
+            )
+        )
+        for site, mask in masks.items()
+    }

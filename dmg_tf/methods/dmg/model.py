@@ -1,13 +1,16 @@
 """Domain-specific masks for generalization, the paper's method."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
 from dmg_tf.backbones.blocks import linear
+from dmg_tf.errors import UserError
 from dmg_tf.methods.base import DomainModel, PlainNetwork
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from dmg_tf.methods.dmg.folding import folded_kernels
-from dmg_tf.methods.dmg.measures import mask_density, mask_iou
+from dmg_tf.methods.dmg.measures import mask_density, mask_iou, mask_keep
 from dmg_tf.methods.dmg.overlap import siou_penalty, sparsity_penalty
 from dmg_tf.methods.dmg.spec import SPEC
 from dmg_tf.methods.dmg.task_network import TaskNetwork
@@ -21,6 +24,8 @@ from dmg_tf.methods.steps import Outputs, Step, accuracy
 from dmg_tf.rules import PredictionRule, domain_rules
 
 PRED_ENS = PredictionRule("pred_ens", "Pred-Ens", mean_of_domains=True)
+# Of one mask there is nothing to average.
+OF_ONE_MASK = dataclasses.replace(PRED_ENS, mean_of_domains=False)
 MASK_ENS = PredictionRule("mask_ens", "Mask-Ens")
 WEIGHTED_ENS = PredictionRule("weighted_ens", "Weighted-Ens")
 KNOWN_DOMAIN = PredictionRule("known_domain", "known domain", needs_domain=True)
@@ -55,9 +60,16 @@ class DMG(DomainModel):
     has touched. No gradient of it reaches the network, so that network and
     masks learn as they do without.
 
+    With `shared_mask`, which is not the paper's, all domains have one mask:
+    what is left when masks learn which units are useful, and not for whom. It
+    has one prediction, `pred_ens`, and its overlap counts as 0.
+
     Attributes:
         mask_sites: The stages whose input is masked, in the order of
             computation.
+
+    Raises:
+        UserError: If a site is unknown, or one mask is to be weighted.
     """
 
     spec = SPEC
@@ -76,11 +88,17 @@ class DMG(DomainModel):
 
     def make_task_network(self, stages):
         """Returns the task network with a mask at each site."""
+        if self.options.shared_mask and self.options.domain_classifier:
+            raise UserError(
+                "--domain-classifier weighs the predictions of the domains' "
+                "masks, and --shared-mask leaves one; leave one of them out"
+            )
         masks = {
             site: DomainMask(
                 len(self.source_domains),
                 # Sites of equal width must not draw the same numbers.
                 seed=self.seed * 1000 + index,
+                shared=self.options.shared_mask,
                 name=f"mask_{site}",
             )
             for index, site in enumerate(self.mask_sites)
@@ -144,12 +162,10 @@ class DMG(DomainModel):
         # σ(m̃) once a site, for both penalties.
         probs = [mask.mask_probs for mask in self.domain_masks.values()]
         reduction = self.options.siou_reduction
-        terms = {
-            "siou": (
-                self.options.siou_weight,
-                tf.add_n([siou_penalty(p, reduction) for p in probs]),
-            )
-        }
+        overlap = tf.zeros(())
+        if not self.options.shared_mask:
+            overlap = tf.add_n([siou_penalty(p, reduction) for p in probs])
+        terms = {"siou": (self.options.siou_weight, overlap)}
         if self.options.sparsity_weight:
             terms["sparsity"] = (
                 self.options.sparsity_weight,
@@ -172,6 +188,8 @@ class DMG(DomainModel):
 
     def rules(self):
         """Returns the ways to predict, the default first."""
+        if self.options.shared_mask:
+            return OF_ONE_MASK, KNOWN_DOMAIN_BINARY
         return (
             PRED_ENS,
             MASK_ENS,
@@ -182,12 +200,12 @@ class DMG(DomainModel):
         )
 
     def measures(self):
-        """Returns the overlap and density of the binary masks (Sec. 7.1)."""
+        """Returns what the masks look like (Sec. 7.1)."""
+        masks = self.domain_masks, self.source_domains
         return {
-            "mask_iou": mask_iou(self.domain_masks, self.source_domains),
-            "mask_density": mask_density(
-                self.domain_masks, self.source_domains
-            ),
+            "mask_iou": mask_iou(*masks),
+            "mask_density": mask_density(*masks),
+            "mask_keep": mask_keep(*masks),
         }
 
     def describe(self):
@@ -195,7 +213,7 @@ class DMG(DomainModel):
         return (f"masks on the input of {', '.join(self.mask_sites)}",)
 
     def plain_network(self):
-        """Returns Mask-Ens as one plain network.
+        """Returns Mask-Ens, or the prediction of one mask, as a plain network.
 
         The mean mask is multiplied into the weights behind it.
         """
@@ -211,7 +229,8 @@ class DMG(DomainModel):
         ):
             for old, new in zip(mine.weights, theirs.weights, strict=True):
                 new.assign(kernels.get(id(old), old))
-        return PlainNetwork(MASK_ENS, plain)
+        rule = OF_ONE_MASK if self.options.shared_mask else MASK_ENS
+        return PlainNetwork(rule, plain)
 
     def call(self, inputs, training=False):
         """Returns logits [B, C]: drawn masks in training, else Pred-Ens."""

@@ -40,6 +40,11 @@ class Options:
         symbol="λ_S",
         axis="--sparsity-weights",
     )
+    shared_mask: bool = setting(
+        "all domains have one mask; there are no pairs then, whose overlap "
+        "could be penalised, and one prediction",
+        False,
+    )
     domain_classifier: bool = setting(
         "learn a classifier of the source domains too, whose probabilities "
         "weight the masks' predictions by the rule weighted_ens (Sec. 3.2)",

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import itertools
 import pathlib
+from collections.abc import Sequence
 
 from dmg_tf.config import RunConfig
 from dmg_tf.data import detect_dataset
@@ -12,11 +13,7 @@ from dmg_tf.errors import DamagedFile, UserError
 from dmg_tf.files import name_part
 from dmg_tf.registry import file_part
 from dmg_tf.runs.folder import check_run_dir, finished_results
-from dmg_tf.studies.sweep.variants import (
-    Variant,
-    parse_variant,
-    written_out,
-)
+from dmg_tf.studies.sweep.variants import parse_variant, written_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,31 +24,41 @@ class PlannedRun:
         name: Name of its run folder.
         config: Its settings, as `train.py` takes them.
         finished: Whether its run folder holds results already.
+        variant: Its method as it was written, e.g. "dmg:epochs=3".
     """
 
     name: str
     config: RunConfig
     finished: bool
+    variant: str
 
 
-def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
+def plan_runs(
+    args: argparse.Namespace, domains: Sequence[str] | None = None
+) -> list[PlannedRun]:
     """Returns all runs, checked before the first of them is started.
 
     Args:
         args: The settings that are not swept, `targets` (None for all domains),
             `methods`, `backbones`, `seeds`, and `output`, the sweep's folder.
+        domains: Names of the dataset's domains where its images are not at
+            hand, to know what there will be; None reads them. No run is looked
+            for then, and `dataset` must be a name.
 
     Raises:
         UserError: If a name is unknown, a number out of range, or a run folder
             is taken by other settings.
     """
-    dataset = detect_dataset(args.dataset, args.data)
-    domains = domain_names(dataset, args.data)
+    dataset, looked_for = args.dataset, domains is None
+    if domains is None:
+        dataset = detect_dataset(args.dataset, args.data)
+        domains = domain_names(dataset, args.data)
     targets = [as_known(t, domains) for t in args.targets or domains]
     where = args.data or "the built-in dataset"
     for target in targets:
         pick_domains(domains, target, args.sources, where)
     variants = [parse_variant(text) for text in written_out(args.methods)]
+    settings = {variant: variant.settings(args) for variant in variants}
     # Seeds go round outermost: a sweep that is stopped has whole tables.
     combinations = itertools.product(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),
@@ -68,33 +75,28 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
                 f"two of --methods are called {variant.slug}: write them "
                 "differently"
             )
-        output = str(pathlib.Path(args.output) / name)
-        settings = variant.settings(args)
-        runs[name] = _planned(
-            name, settings, variant, target, backbone, seed, output, dataset
+        config = RunConfig.from_json(
+            {
+                **settings[variant],
+                "target": target,
+                "method": variant.method,
+                "backbone": backbone,
+                "seed": seed,
+                "output": str(pathlib.Path(args.output) / name),
+            }
         )
+        config.check()
+        resolved = config.resolve(dataset)
+        finished = looked_for and _is_finished(resolved)
+        runs[name] = PlannedRun(name, config, finished, variant.name)
     return list(runs.values())
 
 
-def _planned(
-    name, settings, variant: Variant, target, backbone, seed, output, dataset
-) -> PlannedRun:
-    config = RunConfig.from_json(
-        {
-            **settings,
-            "target": target,
-            "method": variant.method,
-            "backbone": backbone,
-            "seed": seed,
-            "output": output,
-        }
-    )
-    config.check()
-    resolved = config.resolve(dataset)
-    run_dir = pathlib.Path(output)
+def _is_finished(config: RunConfig) -> bool:
+    """Returns whether a run is; raises UserError if others took its folder."""
+    run_dir = pathlib.Path(config.output)
     try:
-        going_on = check_run_dir(run_dir, resolved, resume=True)
-        finished = going_on and finished_results(run_dir, resolved) is not None
+        going_on = check_run_dir(run_dir, config, resume=True)
+        return going_on and finished_results(run_dir, config) is not None
     except DamagedFile:
-        finished = False  # its own process says so, the others go on
-    return PlannedRun(name, config, finished)
+        return False  # its own process says so, the others go on

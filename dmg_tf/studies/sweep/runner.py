@@ -46,7 +46,10 @@ def command_of(run: PlannedRun) -> list[str]:
 
 
 def run_all(
-    runs: Sequence[PlannedRun], folder: pathlib.Path, jobs: int = 1
+    runs: Sequence[PlannedRun],
+    folder: pathlib.Path,
+    jobs: int = 1,
+    gpus: Sequence[str] = (),
 ) -> list[Failure]:
     """Runs what is not finished; a failure does not stop the rest.
 
@@ -57,6 +60,8 @@ def run_all(
         runs: The sweep.
         folder: The sweep's folder; made if it is missing.
         jobs: Runs at a time. They share the processor's cores evenly.
+        gpus: What `CUDA_VISIBLE_DEVICES` calls the GPUs that are shared out,
+            one to each run at a time; () leaves them all to each run.
 
     Returns:
         The runs that failed, in order.
@@ -68,6 +73,7 @@ def run_all(
     with writing(logs):
         logs.mkdir(parents=True, exist_ok=True)
     waiting = [run for run in runs if not run.finished]
+    places = list(range(jobs))
     failures: dict[str, Failure] = {}
     active: list[_Process] = []
     done = len(runs) - len(waiting)
@@ -75,11 +81,16 @@ def run_all(
         try:
             while waiting or active:
                 while waiting and len(active) < jobs:
-                    active.append(_Process(waiting.pop(0), logs, jobs))
+                    place = places.pop(0)
+                    gpu = gpus[place % len(gpus)] if gpus else None
+                    active.append(
+                        _Process(waiting.pop(0), logs, jobs, place, gpu)
+                    )
                     bar.advance(0, title=active[-1].run.name)
                 time.sleep(_POLL_SECONDS)
                 for process in [p for p in active if p.ended()]:
                     active.remove(process)
+                    places.append(process.place)
                     failure = process.failure()
                     if failure:
                         failures[failure.run.name] = failure
@@ -95,8 +106,15 @@ def run_all(
 class _Process:
     """A run that is running."""
 
-    def __init__(self, run: PlannedRun, logs: pathlib.Path, jobs: int):
-        self.run = run
+    def __init__(
+        self,
+        run: PlannedRun,
+        logs: pathlib.Path,
+        jobs: int,
+        place: int,
+        gpu: str | None,
+    ):
+        self.run, self.place = run, place
         self.begin = time.monotonic()
         self.log = logs / f"{run.name}.log"
         with writing(self.log):
@@ -107,7 +125,7 @@ class _Process:
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,
-                    env=_environment(jobs),
+                    env=_environment(jobs, gpu),
                     preexec_fn=_die_with_parent if _LINUX else None,
                 )
 
@@ -148,9 +166,10 @@ class _Process:
         )
 
 
-def _environment(jobs: int) -> dict[str, str]:
+def _environment(jobs: int, gpu: str | None) -> dict[str, str]:
+    own = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
     if jobs == 1:
-        return dict(os.environ)
+        return {**os.environ, **own}
     cores = len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count()
     threads = str(max(1, cores // jobs))
     names = (
@@ -160,7 +179,7 @@ def _environment(jobs: int) -> dict[str, str]:
     )
     # Else the first process takes all of a GPU's memory.
     growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    return {**growth, **dict.fromkeys(names, threads), **os.environ}
+    return {**growth, **dict.fromkeys(names, threads), **os.environ, **own}
 
 
 def _die_with_parent() -> None:

@@ -203,3 +203,60 @@ def test_a_domain_classifier_is_saved_and_exported(with_stub, tmp_path):
     found = stored.logits(images, ["weighted_ens"])["weighted_ens"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert len(stored.variables) == len(model.weights)
+
+
+# === One mask of all domains ===
+
+
+def shared(**kwargs):
+    return build_model(
+        "dmg", "stub", 4, DOMAINS, image_size=32, shared_mask=True, **kwargs
+    )
+
+
+def test_a_shared_mask_predicts_as_the_mask_of_a_domain(with_stub):
+    own = build_model("dmg", "stub", 4, DOMAINS, image_size=32)
+    one = shared()
+    for site, mask in own.domain_masks.items():
+        theirs = one.domain_masks[site].mask_logits
+        assert theirs.shape == (1, mask.mask_logits.shape[1])
+        theirs.assign(mask.mask_logits[1:2])
+    inputs, _ = random_batch(classes=4)
+    ids = inputs["domain_ids"]
+    assert one.prediction_rules == ("pred_ens",)
+    found = one.logits(inputs["image"])
+    expected = own.logits(inputs["image"], "mask/b")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(
+        one.logits(inputs["image"], one.selection_rule, ids),
+        own.logits(
+            inputs["image"], "known_domain_binary", np.full_like(ids, 1)
+        ),
+        atol=1e-6,
+    )
+    assert {v["mean"] for v in one.measures()["mask_iou"].values()} == {1.0}
+    folded = stored_network(one, fold=True)
+    np.testing.assert_allclose(
+        folded.logits(inputs["image"], ["pred_ens"])["pred_ens"],
+        found,
+        atol=1e-5,
+    )
+
+
+def test_a_shared_mask_learns_from_all_domains(with_stub):
+    model = shared(siou_weight=1000.0)
+    inputs, labels = random_batch(classes=4)
+    with tf.GradientTape() as tape:
+        step = model.objective(inputs, labels)
+        loss = step.loss
+    masks = [m.mask_logits for m in model.domain_masks.values()]
+    gradients = tape.gradient(loss, [m.value for m in masks])
+    assert float(step.terms["siou"][1]) == 0.0
+    assert float(loss) == float(step.terms["cross_entropy"][1])
+    for gradient in gradients:
+        assert gradient.shape[0] == 1 and np.abs(gradient).max() > 0
+
+
+def test_one_mask_is_not_weighted():
+    with pytest.raises(UserError, match="--shared-mask leaves one"):
+        shared(domain_classifier=True)

@@ -157,6 +157,17 @@ def test_jobs_share_the_cores(sweep, monkeypatch):
     assert logs == [f"threads {each}\n"] * 3
 
 
+def test_gpus_are_shared_out(sweep, monkeypatch):
+    """Two at a time, each with a GPU that the other has not."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert sweep("--methods", "aggregate", "--gpus", "4", "7") == 0
+    logs = [p.read_text() for p in (sweep.folder / "logs").iterdir()]
+    found = {text.strip().rpartition(" ")[2] for text in logs}
+    assert found == {"4", "7"} and len(logs) == 3
+    each = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert all(text.startswith(f"threads {each}, GPU ") for text in logs)
+
+
 # === What goes wrong ===
 
 

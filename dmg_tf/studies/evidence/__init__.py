@@ -1,0 +1,1 @@
+"""Whether it works: protocols with seeds, compact results, and their page."""
