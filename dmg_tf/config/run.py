@@ -462,8 +462,14 @@ class RunConfig:
         return config
 
     def _count_images(self) -> int:
-        """Returns how many images there are, the target's too."""
-        data = self.list_images()
+        """Returns how many images there are, the target's too.
+
+        Where they can't be listed it is none: a run says why when it starts.
+        """
+        try:
+            data = self.list_images()
+        except UserError:
+            return 0
         splits = data.train, data.validation, data.out_of_domain
         return sum(map(len, splits))
 
