@@ -14,7 +14,7 @@ def written(folder, **settings):
 
 
 def test_runs_are_told_apart_by_recipe_and_what_is_not_of_it(tmp_path):
-    written(tmp_path / "1", method="aggregate")
+    written(tmp_path / "1", method="aggregate", recipe="paper")
     written(tmp_path / "2", method="aggregate", recipe="strong")
     written(tmp_path / "3", method="aggregate", recipe="strong", warmup=2.0)
     runs, _ = load_runs(tmp_path)
