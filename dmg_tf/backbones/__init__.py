@@ -5,6 +5,7 @@ from dmg_tf.registry import BACKBONES
 
 __all__ = ["from_keras"]
 
+BACKBONES.register("conv4", "dmg_tf.backbones.conv4.spec:CONV4")
 BACKBONES.register("alexnet", "dmg_tf.backbones.alexnet.spec:ALEXNET")
 BACKBONES.register("resnet18", "dmg_tf.backbones.resnet.spec:RESNET18")
 BACKBONES.register("resnet50", "dmg_tf.backbones.resnet.spec:RESNET50")

@@ -9,20 +9,23 @@ from dmg_tf.errors import UserError
 from dmg_tf.methods.build import build_model
 from dmg_tf.registry import BACKBONES
 
-# Published numbers of parameters, 1000 classes.
+# Published numbers of parameters (of conv4 counted), 1000 classes.
 PARAMETERS = {
+    "conv4": 177_664,
     "alexnet": 61_100_840,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
     "efficientnet_lite0": 4_652_008,
 }
 SITES = {
+    "conv4": ("conv4", "fc"),
     "alexnet": ("classifier.1", "classifier.4", "classifier.6"),
     "resnet18": ("layer4", "fc"),
     "resnet50": ("layer4", "fc"),
     "efficientnet_lite0": ("blocks.15", "fc"),
 }
 WIDTHS = {
+    "conv4": [64, 64],
     "alexnet": [9216, 4096, 4096],
     "resnet18": [256, 512],
     "resnet50": [1024, 2048],
