@@ -340,8 +340,8 @@ def test_a_dataset_may_have_no_rate_of_its_own(monkeypatch):
 @pytest.mark.parametrize(
     ("images", "part", "epochs"),
     [
-        (10, "task_network", 10),
-        (3_000, "task_network", 10),
+        (10, "task_network", 20),
+        (3_000, "task_network", 20),
         (3_001, "all", 20),
         (25_000, "all", 10),
         (90_000, "all", 5),
@@ -355,7 +355,9 @@ def test_a_folder_has_settings_by_its_size(images, part, epochs):
         *(BY_SIZE, part, epochs),
     )
     assert config.classifier_init == "fitted"
-    assert config.views == (1 if part == "task_network" else None)
+    few = part == "task_network"
+    assert config.views == (1 if few else None)
+    assert config.learning_rate == (3e-4 if few else 1e-4)
     # a method that needs images learns all of the network
     other = parsed(*flags, "--method", "crossgrad").resolve("folder", images)
     most = 20 if images <= 10_000 else epochs

@@ -14,10 +14,16 @@ _STRONG = {"schedule": "cosine", "warmup": 0.5}
 _STRONG_RATE = 3.0  # times that of the preset
 
 _BY_SIZE = {"classifier_init": "fitted", "schedule": "cosine", "warmup": 0.5}
+_FEW = {
+    "train": "task_network",
+    "views": 1,
+    "epochs": 20,
+    "learning_rate": 3e-4,
+}
 # Up to so many images, all domains' together: what learns, for how long. Where
 # they are few the front of the network stays as it is, and is computed once.
 _SIZES: Sequence[tuple[float, Mapping[str, Any]]] = (
-    (3_000, {"train": "task_network", "views": 1, "epochs": 10}),
+    (3_000, _FEW),
     (10_000, {"train": "all", "epochs": 20}),
     (30_000, {"train": "all", "epochs": 10}),
     (100_000, {"train": "all", "epochs": 5}),
@@ -62,10 +68,9 @@ def changed_by_recipes() -> tuple[str, ...]:
 
 def images_of(train: str, epochs: int) -> float:
     """Returns a number of images that `BY_SIZE` has such settings for."""
-    for most, size in _SIZES:
-        if (size["train"], size["epochs"]) == (train, epochs):
-            return most
-    return math.inf
+    sizes = ((size["train"], size["epochs"]) for _, size in _SIZES)
+    known = dict(zip(sizes, (most for most, _ in _SIZES), strict=True))
+    return known.get((train, epochs), math.inf)
 
 
 def _by_size(images: int, freezes: bool) -> dict[str, Any]:

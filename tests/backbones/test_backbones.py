@@ -11,7 +11,7 @@ from dmg_tf.registry import BACKBONES
 
 # Published numbers of parameters (of conv4 counted), 1000 classes.
 PARAMETERS = {
-    "conv4": 177_664,
+    "conv4": 177_832,
     "alexnet": 61_100_840,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
