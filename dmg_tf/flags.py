@@ -8,6 +8,7 @@ from typing import Any
 
 from dmg_tf import settings
 from dmg_tf.config import DEFAULTS, GENERAL, PARTS, RunConfig
+from dmg_tf.config.recipes import BY_SIZE, changed_by_size
 from dmg_tf.data.names import NO_TARGET
 from dmg_tf.errors import UserError, unknown_name
 from dmg_tf.methods.spec import owners_of
@@ -198,7 +199,7 @@ def _default_texts() -> dict[str, str]:
     for name in names_of(RunConfig):
         by_value: dict[Any, list[str]] = {}
         for dataset in DATASETS.names():
-            presets = DATASETS[dataset].presets
+            presets = {**DEFAULTS, **DATASETS[dataset].presets}
             if name in presets:
                 by_value.setdefault(presets[name], []).append(dataset)
         if by_value:
@@ -209,6 +210,8 @@ def _default_texts() -> dict[str, str]:
                 if value != usual
             ]
             texts[name] = "; ".join([str(usual), *others])
+    for name in changed_by_size():
+        texts[name] = f"{texts.get(name, 'none')}; {BY_SIZE} its own"
     return texts
 
 

@@ -58,12 +58,14 @@ def with_recipe(
     return values
 
 
+def changed_by_size() -> tuple[str, ...]:
+    """Returns the names of the settings that `BY_SIZE` changes."""
+    return (*_BY_SIZE, *_FEW)
+
+
 def changed_by_recipes() -> tuple[str, ...]:
     """Returns the names of the settings that any recipe changes."""
-    return (
-        *dict.fromkeys([*_STRONG, *_BY_SIZE]),
-        *("epochs", "learning_rate", "train"),
-    )
+    return tuple(dict.fromkeys([*_STRONG, *changed_by_size()]))
 
 
 def images_of(train: str, epochs: int) -> float:
