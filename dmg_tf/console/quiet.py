@@ -25,12 +25,29 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" not in sys.modules and sys.stderr.isatty():
         print("loading TensorFlow ...", file=sys.stderr, flush=True)
-    with quiet_start():
+    with quiet_start(), _left_out("sklearn"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
     # Advice on tracing, which a user of a command line cannot follow.
     tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def _left_out(name):
+    """Lets the import of a package fail, as if it were not installed.
+
+    Keras loads all of scikit-learn, where it is, for wrappers that no program
+    uses: more than a second of a start.
+    """
+    loaded = name in sys.modules
+    if not loaded:
+        sys.modules[name] = None
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from dmg_tf import experiment as run_module
 from dmg_tf.commands import evaluate, train
 from tests.commands.programs import RUN_FILES, answer_of
 from tests.conftest import ROOT
+from tests.forked import Forked
 
 pytestmark = pytest.mark.usefixtures("with_stub")
 STUB = ["--backbone", "stub"]
@@ -421,25 +422,20 @@ def test_loss_that_is_not_finite(tiny_folder, tmp_path, capsys, monkeypatch):
     assert len((tmp_path / "run/history.csv").read_text().splitlines()) == 2
 
 
-def test_full_disk(stub_installed, tiny_folder, tmp_path):
-    """Files may not grow beyond 16 KB, which the model does."""
+def train_in_16_kilobytes(argv):
+    """Files may not grow beyond, which the model does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
+    return train.main(argv)
+
+
+def test_full_disk(tiny_folder, tmp_path):
     output = tmp_path / "run"
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
-
-    done = subprocess.run(
-        [sys.executable, ROOT / "train.py", *small(tiny_folder, output, *STUB)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=limit,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"error: cannot write {output}")
+    argv = small(tiny_folder, output, *STUB)
+    code, _, errors = Forked(train_in_16_kilobytes, argv).finish()
+    assert code == 2, errors
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith(f"error: cannot write {output}")
     assert not output.exists()
 
 

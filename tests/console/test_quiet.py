@@ -5,15 +5,43 @@ import sys
 from tests.conftest import ROOT
 
 
-def run(code):
+def run(code, **environment):
     """Runs code in a process that has not loaded TensorFlow."""
     return subprocess.run(
         [sys.executable, "-c", "import dmg_tf_command\n" + code],
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+# Stands in for TensorFlow, which loads Keras.
+TENSORFLOW = """
+try:
+    import sklearn
+except ImportError:
+    sklearn = None
+from unittest import mock
+config, get_logger = mock.Mock(), mock.Mock()
+"""
+
+
+def test_keras_loads_no_scikit_learn(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(TENSORFLOW)
+    (tmp_path / "sklearn.py").touch()
+    done = run(
+        "from dmg_tf.console.quiet import load_tensorflow\n"
+        "load_tensorflow()\n"
+        "import tensorflow\n"
+        "first = tensorflow.sklearn\n"
+        "import sys, sklearn\n"
+        "load_tensorflow()\n"
+        "print(first, sys.modules['sklearn'] is sklearn)",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert done.stdout == "None True\n", done.stderr
 
 
 def test_only_known_chatter_is_dropped():

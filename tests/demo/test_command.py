@@ -15,6 +15,7 @@ from dmg_tf.commands import demo
 from tests.conftest import ROOT
 from tests.demo.test_predictor import picture
 from tests.export.helpers import CLASSES, make, write_run
+from tests.forked import Forked
 
 
 def start(*args):
@@ -28,8 +29,7 @@ def start(*args):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_it_is_stopped(with_stub, stub_installed, tmp_path, stop):
+def test_serves_until_it_is_stopped(with_stub, stub_installed, tmp_path):
     run_dir = write_run(make("dmg", "stub"), tmp_path / "run ü")
     process = start(run_dir, "--port", "0")
     bound = threading.Timer(60, process.kill)
@@ -45,10 +45,20 @@ def test_serves_until_it_is_stopped(with_stub, stub_installed, tmp_path, stop):
         assert list(found["probabilities"]) == CLASSES
     finally:
         bound.cancel()
-        process.send_signal(stop)
+        process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=30)
     assert rest == "\nstopped\n" and errors == ""
     assert process.returncode == 0
+
+
+def test_serves_until_it_is_asked_to_end(with_stub, tmp_path):
+    run_dir = write_run(make("dmg", "stub"), tmp_path / "run")
+    process = Forked(demo.main, [str(run_dir), "--port", "0"])
+    process.says("serving on ")
+    process.signal(signal.SIGTERM)
+    code, printed, errors = process.finish()
+    assert code == 0 and errors == ""
+    assert printed.endswith("\n\nstopped\n")
 
 
 def test_mistakes(tmp_path, capsys):

@@ -21,14 +21,6 @@ def command(data, output, *extra):
     return workers.command(data, output, "--cache", "memory", *extra)
 
 
-def read_until(process, text):
-    """Reads a process' errors up to the line that begins with a text."""
-    for line in process.stderr:
-        if line.startswith(text):
-            return
-    raise AssertionError(f"the process ended before it said {text!r}")
-
-
 @pytest.fixture(scope="module")
 def whole(tiny_folder, tmp_path_factory):
     """A run of two processes that nothing disturbed, and what they said."""
@@ -95,12 +87,9 @@ def test_killed_worker(whole, tiny_folder, tmp_path):
     output = tmp_path / "run"
     # It has to be killed before it ends.
     processes = start_workers(command(tiny_folder, output, "--epochs", "5000"))
-    try:
-        read_until(processes[0], "epoch    1/")
-        processes[1].kill()
-        processes[0].wait(60)
-    finally:
-        (code, printed, errors), _ = finish(processes)
+    processes[0].says("epoch    1/")
+    processes[1].kill()
+    (code, printed, errors), _ = finish(processes)
     assert (code, printed) == (75, "")
     assert "Traceback" not in errors
     *_, last = errors.splitlines()
@@ -120,12 +109,9 @@ def test_killed_worker(whole, tiny_folder, tmp_path):
 def test_killed_chief(tiny_folder, tmp_path):
     argv = command(tiny_folder, tmp_path / "run", "--epochs", "5000")
     processes = start_workers(argv)
-    try:
-        read_until(processes[0], "epoch    1/")
-        processes[0].kill()
-        processes[1].wait(60)
-    finally:
-        _, (code, printed, errors) = finish(processes)
+    processes[0].says("epoch    1/")
+    processes[0].kill()
+    _, (code, printed, errors) = finish(processes)
     assert (code, printed) == (75, "")
     *_, last = errors.splitlines()
     assert last.startswith("error: lost worker 0 (127.0.0.1:")

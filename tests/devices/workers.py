@@ -1,24 +1,14 @@
-"""Processes of one run, on this machine; each file of tests starts its own.
-
-Run as a module it is train.py with a backbone that takes no time to trace, and
-with the methods of the tests.
-"""
+"""Processes of one run, on this machine; each file of tests starts its own."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 
 import tensorflow as tf
 
 from dmg_tf.commands import train
-from dmg_tf.registry import BACKBONES, METHODS
-from tests.conftest import ROOT
-from tests.stubs import STUB
+from dmg_tf.registry import METHODS
+from tests.forked import Forked
 from tests.training.toy_methods import NAMES
-
-SECONDS = 120  # nothing that a test starts lives longer
 
 
 def command(data, output, *extra):
@@ -48,35 +38,21 @@ def cluster(count):
     ]
 
 
-def start(argv, **environment):
-    """Starts a process of its own; its output is kept."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.devices.workers", *argv],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def start_workers(argv, count=2):
     """Starts all workers of a run, the chief first."""
-    return [start(argv, TF_CONFIG=config) for config in cluster(count)]
+    return [Forked(_train, argv, TF_CONFIG=config) for config in cluster(count)]
+
+
+def _train(argv):
+    """Trains, also with the methods of the tests."""
+    for name, path in NAMES.items():
+        METHODS.register(name, path)
+    return train.main(argv)
 
 
 def finish(processes):
     """Waits for processes; returns (exit code, output, errors) of each."""
-    try:
-        said = [p.communicate(timeout=SECONDS) for p in processes]
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-    return [
-        (p.returncode, *texts) for p, texts in zip(processes, said, strict=True)
-    ]
+    return [process.finish() for process in processes]
 
 
 def last_weights(run_dir):
@@ -88,11 +64,3 @@ def last_weights(run_dir):
         for name in reader.get_variable_to_shape_map()
         if name.startswith(("model", "optimizer"))
     }
-
-
-if __name__ == "__main__":
-    BACKBONES.register("stub", STUB)
-    for name, path in NAMES.items():
-        METHODS.register(name, path)
-
-    sys.exit(train.main())

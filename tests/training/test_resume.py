@@ -4,27 +4,24 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
 import pytest
 
-import dmg_tf  # noqa: F401  (registers what the saved models hold)
 from dmg_tf.commands import train
-from tests.conftest import ROOT
+from dmg_tf.registry import BACKBONES
+from tests.forked import Forked
+from tests.stubs import NORMED
 
 EPOCHS = 3
 
 
 def command(data, output, *extra):
     return [
-        sys.executable,
-        str(ROOT / "train.py"),
-        *("--data", str(data), "--target", "c", "--weights", "none"),
-        *("--image-size", "32", "--batch-size", "4", "--epochs", str(EPOCHS)),
+        *("--data", str(data), "--target", "c", "--backbone", "normed"),
+        *("--weights", "none", "--image-size", "32"),
+        *("--batch-size", "4", "--epochs", str(EPOCHS)),
         *("--learning-rate", "0.001", "--cache", "memory"),
         *("--output", str(output)),
         *extra,
@@ -46,31 +43,42 @@ def deterministic(run_dir):
     return rows
 
 
+@pytest.fixture
+def known():
+    """Knows a small backbone with batch normalisation."""
+    with BACKBONES.with_name("normed", NORMED):
+        yield
+
+
+class Killed(keras.callbacks.Callback):
+    """Kills its process in the middle of the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (1, 5):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_until_killed(argv):
+    BACKBONES.register("normed", NORMED)
+    return train.main([*argv, "--callback", f"{__name__}:Killed"])
+
+
 @pytest.mark.slow
-def test_kill_and_resume(tiny_folder, tmp_path, capsys):
+def test_kill_and_resume(known, tiny_folder, tmp_path, capsys):
     """A process is killed, and another, this one, goes on."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert train.main(command(tiny_folder, whole)[2:]) == 0
+    assert train.main(command(tiny_folder, whole)) == 0
 
-    process = subprocess.Popen(
-        command(tiny_folder, broken),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stderr:
-        if line.startswith("epoch 1/"):
-            break
-    time.sleep(0.1)  # into the middle of the second epoch
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-    assert process.returncode == -signal.SIGKILL
-    assert len(deterministic(broken)) < EPOCHS
+    argv = command(tiny_folder, broken)
+    code, _, errors = Forked(train_until_killed, argv).finish()
+    assert code == -signal.SIGKILL, errors
+    assert len(deterministic(broken)) == 1
     assert not (broken / "results.json").exists()
 
     # without --resume it is refused, and left as it is
-    argv = command(tiny_folder, broken)[2:]
     capsys.readouterr()
     assert train.main(argv) == 2
     assert "--resume" in capsys.readouterr().err

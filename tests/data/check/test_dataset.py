@@ -21,6 +21,7 @@ from tests.data.check.checking import problems_of
 from tests.data.check.damage import CLASSES, DOMAINS
 from tests.data.check.test_folder import FOLDER_CASES
 from tests.data.check.test_lists import LIST_CASES
+from tests.forked import Forked
 
 # === A sound dataset ===
 
@@ -184,18 +185,12 @@ def test_fast_reads_no_image_and_loads_no_tensorflow(copy_of):
     assert done.returncode == 0 and done.stderr == ""
 
 
-def test_piped_output_is_plain_and_complete(copy_of):
+def test_redirected_output_is_plain_and_complete(copy_of):
     root = copy_of("folder")
     d.truncate(root)
     d.odd_name(root)
-    done = subprocess.run(
-        [sys.executable, "-m", "dmg_tf.data.check", str(root)],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 1 and done.stderr == b""
-    out = done.stdout.decode("utf-8")
+    code, out, errors = Forked(main, [str(root)]).finish()
+    assert code == 1 and errors == ""
     assert "\x1b" not in out and "[bold]" in out and "\\udce9" in out
 
 

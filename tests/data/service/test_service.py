@@ -4,8 +4,6 @@ import itertools
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import PIL.Image
@@ -22,8 +20,8 @@ from dmg_tf.data.streams.evaluation import ImageSpec
 from dmg_tf.data.streams.mixing import Mixing
 from dmg_tf.data.streams.training import Shard, TrainingStream
 from dmg_tf.errors import UserError
-from tests.conftest import ROOT
 from tests.devices.workers import command
+from tests.forked import Forked
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_stub")]
 SPEC = ImageSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "crop_and_jitter")
@@ -35,23 +33,13 @@ def start():
     processes = []
 
     def start(*argv):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dmg_tf.data.service", *argv],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = Forked(service.main, argv)
         processes.append(process)
-        for line in process.stderr:
-            if line.startswith(("the ", "error: ")):
-                return process, line
-        raise AssertionError("it ended without a word")
+        return process, process.says("the ", "error: ")
 
     yield start
     for process in processes:
         process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -216,5 +204,5 @@ def test_two_workers_show_each_batch_once(tiny_folder, begun, start):
         for inputs, _ in batches(stream(examples, address).dataset(), count)
     ]
     assert len(set(found)) == count and set(found) <= expected
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0  # it ends on request
+    process.signal(signal.SIGTERM)
+    assert process.finish()[0] == 0  # it ends on request

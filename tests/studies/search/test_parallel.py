@@ -4,14 +4,13 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
 from dmg_tf.commands import search
-from tests.conftest import ROOT
+from tests.forked import Forked
+from tests.studies.search.search_process import searched
 from tests.training.runs import can_go_on
 
 # For all of it; a search that waits for a dead worker would wait for ever.
@@ -38,26 +37,20 @@ def flags(data, output):
 @pytest.fixture
 def start(tiny_folder, tmp_path):
     """Starts a process of the search; all of them end with the test."""
+    argv = flags(tiny_folder, tmp_path / "search")
     port = free_port()
     with contextlib.ExitStack() as stack:
 
         def start_one(name):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.studies.search.search_process"]
-                + flags(tiny_folder, tmp_path / "search"),
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    "KERASTUNER_TUNER_ID": name,
-                    "KERASTUNER_ORACLE_IP": "127.0.0.1",
-                    "KERASTUNER_ORACLE_PORT": port,
-                    "RUN_LOG": str(tmp_path / "log"),
-                    "EPOCH_SECONDS": "0.4",
-                },
-                stdout=open(tmp_path / f"{name}.out", "w"),
-                stderr=open(tmp_path / f"{name}.err", "w"),
+            process = Forked(
+                searched,
+                argv,
+                KERASTUNER_TUNER_ID=name,
+                KERASTUNER_ORACLE_IP="127.0.0.1",
+                KERASTUNER_ORACLE_PORT=port,
+                RUN_LOG=str(tmp_path / "log"),
+                EPOCH_SECONDS="0.4",
             )
-            stack.callback(process.wait)
             stack.callback(process.kill)
             return process
 
@@ -96,11 +89,10 @@ def test_a_killed_worker_s_trial_is_run_by_another(start, tmp_path):
     victim, lost = in_mid_trial()
     workers[victim].kill()
     (survivor,) = set(workers) - {victim}
-    wait_for(lambda: chief.poll() is not None, deadline)
-    wait_for(lambda: workers[survivor].poll() is not None, deadline)
-    said = (tmp_path / "chief.err").read_text()
-    assert chief.returncode == 0, said
-    assert workers[survivor].returncode == 0
+    code, table, said = chief.finish()
+    assert code == 0, said
+    code, printed, errors = workers[survivor].finish()
+    assert (code, printed) == (0, "")
 
     assert f"nothing was heard from {victim}" in said
     ends = [run_dir for kind, _, run_dir in lines() if kind == "end"]
@@ -110,14 +102,12 @@ def test_a_killed_worker_s_trial_is_run_by_another(start, tmp_path):
     begins = [(n, run_dir) for kind, n, run_dir in lines() if kind == "begin"]
     assert len(begins) == len(WEIGHTS) + 1
     assert (victim, lost) in begins and (survivor, lost) in begins
-    assert "resumed after epoch" in (tmp_path / f"{survivor}.err").read_text()
+    assert "resumed after epoch" in errors
 
     rows = json.loads((folder / "results.json").read_text())["trials"]
     assert [row["values"]["siou_weight"] for row in rows] == [0, 0.1, 1]
     assert all(len(row["runs"]) == 1 and not row["error"] for row in rows)
-    table = (tmp_path / "chief.out").read_text()
     assert "3 settings" in table and "The same again" in table
-    assert (tmp_path / f"{survivor}.out").read_text() == ""
 
 
 @pytest.fixture

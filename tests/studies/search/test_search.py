@@ -6,9 +6,6 @@ import importlib.util
 import json
 import os
 import shlex
-import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -24,7 +21,9 @@ from dmg_tf.studies.search import trials
 from tests.commands.programs import answer_of
 from tests.conftest import ROOT
 from tests.devices.workers import cluster, last_weights
+from tests.forked import Forked
 from tests.studies.search.fakes import fake_training
+from tests.studies.search.search_process import searched
 from tests.training.runs import can_go_on
 
 pytestmark = pytest.mark.usefixtures("with_stub")
@@ -343,18 +342,12 @@ def test_a_killed_search_goes_on(tiny_folder, tmp_path, capsys):
     folder, log = tmp_path / "search", tmp_path / "log"
     argv = flags(tiny_folder, folder, "--siou-weights", "0", "0.1")
     argv += ["--epochs", "4"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.studies.search.search_process", *argv],
-        cwd=ROOT,
-        env={**os.environ, "RUN_LOG": str(log), "EPOCH_SECONDS": "0.5"},
-        stderr=subprocess.DEVNULL,
-    )
+    process = Forked(searched, argv, RUN_LOG=str(log), EPOCH_SECONDS="0.5")
     deadline = time.monotonic() + 120
     while not can_go_on(folder / "trial_1/seed0"):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.alive and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert log.read_text().count("begin") == 2
     assert search.main(argv) == 0
     printed = capsys.readouterr().err
