@@ -133,8 +133,8 @@ def as_text(tables: Sequence[Table], room: Room = FILE) -> str:
         head, *lines = table.lines()
         sections = {i for i, line in enumerate(lines) if i and line[0]}
         shown = room.table(head, lines, labels=2, sections=sections)
-        parts.append(f"{room.text(table.title)}\n{shown}")
-    return "\n".join(parts) + "\n"
+        parts.append(f"{room.text(table.title, 'bold')}\n{shown}")
+    return "\n\n".join(parts) + "\n"
 
 
 def as_csv(tables: Sequence[Table]) -> str:
