@@ -78,8 +78,8 @@ def test_a_mistyped_flag(run, command):
         (
             ["--target", "sketch", "--backbone", "resnet19"],
             "unknown --backbone 'resnet19'; known: alexnet, resnet18, "
-            "resnet50, efficientnet_lite0, keras:NAME, keras_hub:NAME. Did you "
-            "mean 'resnet18'?",
+            "resnet50, efficientnet_lite0, conv4, keras:NAME, keras_hub:NAME. "
+            "Did you mean 'resnet18'?",
         ),
     ],
 )

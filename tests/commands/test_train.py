@@ -308,8 +308,8 @@ def test_wrong_names_do_not_wait_for_tensorflow():
         2,
         "",
         "error: unknown --backbone 'resnet19'; known: alexnet, resnet18, "
-        "resnet50, efficientnet_lite0, keras:NAME, keras_hub:NAME. Did you "
-        "mean 'resnet18'?\n",
+        "resnet50, efficientnet_lite0, conv4, keras:NAME, keras_hub:NAME. "
+        "Did you mean 'resnet18'?\n",
     )
 
 

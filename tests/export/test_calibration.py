@@ -9,8 +9,8 @@ import tensorflow as tf
 import dmg_tf
 from dmg_tf.evaluation.metrics.calibration import softmax
 from dmg_tf.export.run import export_run
-from dmg_tf.methods.base import DomainModel
 from dmg_tf.predict.predictor import load_predictor
+from dmg_tf.registry import METHODS
 from dmg_tf.rules import Calibration
 from dmg_tf.runs.folder import load_run_model
 from tests.export.helpers import (
@@ -60,7 +60,8 @@ def test_the_file_knows_it_without_results(model, run_dir):
     # A plain network, or one of before, says its probabilities as they come.
     config = make("aggregate", "stub").get_config()
     assert config.pop("calibration") == {}
-    assert DomainModel.from_config(config).calibration_of("x").temperature == 1
+    again = METHODS["aggregate"].load().from_config(config)
+    assert again.calibration_of("x").temperature == 1
 
 
 @pytest.mark.parametrize("rule", TEMPERATURES)

@@ -12,6 +12,7 @@ from tests.export.helpers import assert_close, make, prepared, some_images
 # The default sites and further ones, and how many kernels they scale: a
 # residual stage has two.
 SITES = {
+    "conv4": (("conv3", "conv4", "fc"), 3),
     "resnet18": (("layer2", "layer3", "layer4", "fc"), 7),
     "resnet50": (("layer1", "layer4", "fc"), 5),
     "alexnet": (("classifier.1", "classifier.4", "classifier.6"), 3),
