@@ -7,6 +7,9 @@ import pathlib
 import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Where a data service ran, gRPC would look after its threads in each process
+# that a later test starts, and at times abort it.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import numpy as np
 import PIL.Image
