@@ -362,6 +362,9 @@ def test_a_folder_has_settings_by_its_size(images, part, epochs):
     other = parsed(*flags, "--method", "crossgrad").resolve("folder", images)
     most = 20 if images <= 10_000 else epochs
     assert (other.train, other.epochs) == ("all", most)
+    # and so do boxes of images in images
+    mixed = parsed(*flags, "--mix", "cutmix").resolve("folder", images)
+    assert (mixed.train, mixed.epochs) == ("all", most)
     # flags win, and the paper's settings are there
     config = parsed(*flags, "--epochs", "7", "--train", "all")
     config = config.resolve("folder", images)

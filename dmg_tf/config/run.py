@@ -437,7 +437,7 @@ class RunConfig:
             dataclasses.replace(self, **filled)._count_images
             if images is None
             else lambda: images,
-            method.on_features and not self.data_service,
+            self._can_freeze(method),
         )
         asked = {}
         for (name, word), parts in PARTS.items():
@@ -460,6 +460,11 @@ class RunConfig:
         config = dataclasses.replace(self, **filled)
         config.check()
         return config
+
+    def _can_freeze(self, method) -> bool:
+        """Returns whether a part of the network may be computed once."""
+        served = self.data_service is not None
+        return method.on_features and not served and self.mix != "cutmix"
 
     def _count_images(self) -> int:
         """Returns how many images there are, the target's too.
