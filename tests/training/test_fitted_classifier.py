@@ -52,6 +52,7 @@ def config(tiny_folder, weights, tmp_path):
             **{
                 "weights": str(weights),
                 "classifier_init": "fitted",
+                "recipe": "paper",  # else views, drawn by the files' times
                 "cache_dir": str(tmp_path / "cache"),
                 **changes,
             },
