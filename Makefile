@@ -82,8 +82,8 @@ benchmark: setup-dev
 	$(BIN)/python -m benchmarks.memory $(TORCH_FLAG)
 	$(BIN)/python -m benchmarks.methods
 
-# All methods on all four targets of the built-in data, tables and figures: 92 runs,
-# three quarters of an hour on two cores.
+# All methods on all four targets of the built-in data, tables and figures: 92 runs;
+# docs/protocol.md says how long they took.
 protocol: setup
 	$(BIN)/python tuning/leave_one_out.py --methods all --backbones conv4 --image-size 32 --epochs 5 --cache disk --jobs 2 --output runs/protocol
 	$(BIN)/python tuning/paper.py runs/protocol

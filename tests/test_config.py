@@ -350,7 +350,11 @@ def test_a_dataset_may_have_no_rate_of_its_own(monkeypatch):
 )
 def test_a_folder_has_settings_by_its_size(images, part, epochs):
     flags = ("--target", "a", "--data", "somewhere")
-    config = parsed(*flags).resolve("folder", images)
+
+    def count(_):
+        return images
+
+    config = parsed(*flags).resolve("folder", count)
     assert (config.recipe, config.train, config.epochs) == (
         *(BY_SIZE, part, epochs),
     )
@@ -359,15 +363,15 @@ def test_a_folder_has_settings_by_its_size(images, part, epochs):
     assert config.views == (1 if few else None)
     assert config.learning_rate == (3e-4 if few else 1e-4)
     # a method that needs images learns all of the network
-    other = parsed(*flags, "--method", "crossgrad").resolve("folder", images)
+    other = parsed(*flags, "--method", "crossgrad").resolve("folder", count)
     most = 20 if images <= 10_000 else epochs
     assert (other.train, other.epochs) == ("all", most)
     # and so do boxes of images in images
-    mixed = parsed(*flags, "--mix", "cutmix").resolve("folder", images)
+    mixed = parsed(*flags, "--mix", "cutmix").resolve("folder", count)
     assert (mixed.train, mixed.epochs) == ("all", most)
     # flags win, and the paper's settings are there
     config = parsed(*flags, "--epochs", "7", "--train", "all")
-    config = config.resolve("folder", images)
+    config = config.resolve("folder", count)
     assert (config.train, config.epochs, config.views) == ("all", 7, None)
     paper = parsed(*flags, "--recipe", PAPER).resolve("folder")
     assert (paper.train, paper.epochs) == ("all", 50)

@@ -111,8 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     with alone_in(folder, "give another --output"):
         failures = run_all(runs, folder, jobs, gpus)
     for failure in failures:
-        name, log = failure.run.name, failure.log
-        print_error(f"failed: {name}: {failure.reason} (see {log})")
+        print_error(str(failure))
     if len(failures) == len(runs):
         return 1
     return paper.main([str(folder), "--with-paper"]) or bool(failures)

@@ -55,8 +55,5 @@ def main(argv: list[str] | None = None) -> int:
             if final:
                 say(f"\n{final}")
     for failure in failures:
-        say(
-            f"failed: {failure.run.name}: {failure.reason} (see {failure.log})",
-            file=sys.stderr,
-        )
+        say(str(failure), file=sys.stderr)
     return 1 if failures else 0

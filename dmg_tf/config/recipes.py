@@ -70,8 +70,7 @@ def changed_by_recipes() -> tuple[str, ...]:
 
 def images_of(train: str, epochs: int) -> float:
     """Returns a number of images that `BY_SIZE` has such settings for."""
-    sizes = ((size["train"], size["epochs"]) for _, size in _SIZES)
-    known = dict(zip(sizes, (most for most, _ in _SIZES), strict=True))
+    known = {(size["train"], size["epochs"]): most for most, size in _SIZES}
     return known.get((train, epochs), math.inf)
 
 

@@ -9,7 +9,7 @@ them, before TensorFlow is loaded and before anything is written.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dmg_tf.backbones
@@ -402,13 +402,17 @@ class RunConfig:
             (general if name in GENERAL else options)[name] = value
         return RunConfig(**general, options=options)
 
-    def resolve(self, dataset: str, images: int | None = None) -> "RunConfig":
+    def resolve(
+        self,
+        dataset: str,
+        count: Callable[["RunConfig"], int] | None = None,
+    ) -> "RunConfig":
         """Fills in what method and dataset say, the output folder, and checks.
 
         Args:
             dataset: Name in `DATASETS` that "auto" turned out to be.
-            images: How many images there are; None for counting them, where
-                a setting depends on it.
+            count: Tells how many images there are, where a setting depends on
+                it; by default `count_images`, which lists them.
 
         Returns:
             A config without open choices, except options of the method whose
@@ -427,17 +431,15 @@ class RunConfig:
         if self.weights == "auto":
             filled["weights"] = DATASETS[dataset].weights
         preset = {**DEFAULTS, **DATASETS[dataset].presets}
-        weights = filled.get("weights", self.weights)
-        if weights == "none" or self.data is None:
+        given = dataclasses.replace(self, **filled)
+        if given.weights == "none" or self.data is None:
             preset["recipe"] = recipes.PAPER  # others start from weights
         preset = recipes.with_recipe(
             self.recipe or preset["recipe"],
             preset,
             method.defaults,
-            dataclasses.replace(self, **filled)._count_images
-            if images is None
-            else lambda: images,
-            self._can_freeze(method),
+            lambda: (count or RunConfig.count_images)(given),
+            given._why_not_frozen(method) is None,
         )
         asked = {}
         for (name, word), parts in PARTS.items():
@@ -461,15 +463,11 @@ class RunConfig:
         config.check()
         return config
 
-    def _can_freeze(self, method) -> bool:
-        """Returns whether a part of the network may be computed once."""
-        served = self.data_service is not None
-        return method.on_features and not served and self.mix != "cutmix"
-
-    def _count_images(self) -> int:
+    def count_images(self) -> int:
         """Returns how many images there are, the target's too.
 
-        Where they can't be listed it is none: a run says why when it starts.
+        The dataset must be resolved. Where images can't be listed it is none:
+        a run says why when it starts.
         """
         try:
             data = self.list_images()
@@ -485,7 +483,7 @@ class RunConfig:
             names.update(parts if name in names else ())
         plain = dataclasses.replace(self, **dict.fromkeys(names))
         images = recipes.images_of(self.train, self.epochs)
-        plain = plain.resolve(self.dataset, images)
+        plain = plain.resolve(self.dataset, lambda _: images)
         return {name: getattr(plain, name) for name in sorted(names)}
 
     def check(self) -> None:
@@ -530,8 +528,9 @@ class RunConfig:
                 "--classifier-init fitted takes what weights make of images: "
                 "give --weights imagenet or a file, got --weights none"
             )
-        if self.train not in (None, "all"):
-            self._check_frozen(method)
+        reason = self._why_not_frozen(method)
+        if reason and self.train not in (None, "all"):
+            raise UserError(reason)
         if self.track_target and self.target == NO_TARGET:
             raise UserError(
                 f"--track-target scores the target, and --target {NO_TARGET} "
@@ -545,32 +544,33 @@ class RunConfig:
                 "in a folder that all of them share, or --cache none"
             )
 
-    def _check_frozen(self, method) -> None:
-        """Raises UserError where a part of the network can't be frozen."""
+    def _why_not_frozen(self, method) -> str | None:
+        """Returns why no part of the network can be computed once, if so."""
         flags = f"--train {self.train}"
         if self.weights == "none":
-            raise UserError(
+            return (
                 f"{flags} keeps the rest of the network as its weights' file "
                 "has it: give --weights imagenet or a file, got --weights none"
             )
         if not method.on_features:
             able = [n for n in METHODS.names() if METHODS[n].on_features]
-            raise UserError(
+            return (
                 f"--method {self.method} changes images or early layers as it "
                 f"learns, and {flags} computes them once; it goes with "
                 f"{', '.join(able)}"
             )
         if self.mix == "cutmix":
-            raise UserError(
+            return (
                 "--mix cutmix puts boxes of images into images, and "
                 f"{flags} learns from what was computed of them; use --mix "
                 "mixup, or --train all"
             )
         if self.data_service is not None:
-            raise UserError(
+            return (
                 f"{flags} prepares images once, in this process; leave "
                 "--data-service out"
             )
+        return None
 
     def _check_parts(self) -> None:
         """Raises UserError for a setting of what is not chosen."""

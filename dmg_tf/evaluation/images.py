@@ -250,11 +250,7 @@ class SourceStreams:
     ):
         self._splits = splits
         self._stream = stream
-        self._embed = tf.function(
-            model.embed,
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
-            autograph=False,
-        )
+        self._embedding = Embedding(model, (None, None, 3))
 
     def batches(self, split: str) -> tf.data.Dataset:
         """Returns all images of a split once; see `SourceImages`."""
@@ -264,7 +260,29 @@ class SourceStreams:
         self, split: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields features, labels and domain ids; see `SourceImages`."""
-        for inputs, labels in self.batches(split):
+        return self._embedding(self.batches(split))
+
+
+class Embedding:
+    """Computes what the last layer takes, as prediction does.
+
+    Args:
+        model: A `DomainModel`.
+        shape: Of an image, or of its features where a part is frozen.
+    """
+
+    def __init__(self, model, shape: Sequence[int | None]):
+        self._embed = tf.function(
+            model.embed,
+            input_signature=[tf.TensorSpec((None, *shape), tf.float32)],
+            autograph=False,
+        )
+
+    def __call__(
+        self, dataset: tf.data.Dataset
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields features [B, F], labels [B] and domain ids [B] by batch."""
+        for inputs, labels in dataset:
             yield (
                 self._embed(inputs["image"]).numpy(),
                 labels.numpy(),

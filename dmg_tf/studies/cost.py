@@ -46,7 +46,7 @@ def cost_of(
     Raises:
         UserError: If the speed of its backbone is not known.
     """
-    config = run.config.resolve(protocol.dataset)
+    config = run.resolved
     known = {**protocol.images_per_second, **rates}
     if config.backbone not in known:
         raise UserError(
@@ -120,7 +120,7 @@ def pretrained(protocol: Protocol, runs: Sequence[PlannedRun]) -> list[str]:
     names = {
         run.config.backbone: None
         for run in runs
-        if run.config.resolve(protocol.dataset).weights == "imagenet"
+        if run.resolved.weights == "imagenet"
     }
     return list(names)
 

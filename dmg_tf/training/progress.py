@@ -91,10 +91,12 @@ def print_plan(setup: Setup, done: int) -> None:
         f"{sum(counts['validation'].values())}; {target}"
     )
     if config.recipe == BY_SIZE:
+        learned = config.train.replace("_", " ")
+        then = f", then {config.epochs} epochs of {learned}"
         print_error(
             f"settings by the number of images (--recipe {BY_SIZE}): the "
-            f"classifier is fitted first, then {config.epochs} epochs of "
-            f"{config.train.replace('_', ' ')}; {PAPER} has the paper's"
+            f"classifier is fitted first{then if config.epochs else ''}; "
+            f"{PAPER} has the paper's"
         )
     if config.train != "all":
         learning = sum(int(np.prod(v.shape)) for v in model.trainable_weights)

@@ -230,7 +230,7 @@ class FeatureCache:
             Dataset of ({"image": float32 [B, ...], the features; "domain_ids":
             int32 [B]}, labels int32 [B]).
         """
-        return self._of_view(examples, batch_size, PLAIN)
+        return self._of_views(examples, batch_size, [PLAIN])
 
     @property
     def trained_views(self) -> Sequence[int]:
@@ -243,16 +243,16 @@ class FeatureCache:
         Returns:
             As `dataset`.
         """
-        datasets = [
-            self._of_view(examples, batch_size, view)
-            for view in self.trained_views
-        ]
-        return functools.reduce(tf.data.Dataset.concatenate, datasets)
+        return self._of_views(examples, batch_size, self.trained_views)
 
-    def _of_view(self, examples, batch_size, view):
+    def _of_views(self, examples, batch_size, views):
         read = self.reader(examples.paths)
-        view = tf.constant(view, tf.int64)
-        return in_order(examples, lambda i: read(i, view), batch_size)
+
+        def of(view):
+            view = tf.constant(view, tf.int64)
+            return in_order(examples, lambda i: read(i, view), batch_size)
+
+        return functools.reduce(tf.data.Dataset.concatenate, map(of, views))
 
 
 class FeatureStream(TrainingStream):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from dmg_tf.methods.dmg.domain_mask import DomainMask
 from dmg_tf.methods.dmg.overlap import domain_pairs, pairwise_iou
@@ -35,27 +36,27 @@ def mask_density(
     masks: Mapping[str, DomainMask], source_domains: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Returns {site: {domain: fraction of units whose soft mask is > 0.5}}."""
-    return {
-        site: dict(
-            zip(
-                source_domains,
-                mask.binary_masks.numpy().mean(axis=1).tolist(),
-                strict=True,
-            )
-        )
-        for site, mask in masks.items()
-    }
+    binary = {site: mask.binary_masks for site, mask in masks.items()}
+    return _means(binary, source_domains)
 
 
 def mask_keep(
     masks: Mapping[str, DomainMask], source_domains: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Returns {site: {domain: how often a unit is kept, mean over units}}."""
+    soft = {site: mask.mask_probs for site, mask in masks.items()}
+    return _means(soft, source_domains)
+
+
+def _means(
+    masks: Mapping[str, tf.Tensor], source_domains: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Returns {site: {domain: mean}} of masks [domains, units]."""
     return {
         site: dict(
             zip(
                 source_domains,
-                mask.mask_probs.numpy().mean(axis=1).tolist(),
+                mask.numpy().mean(axis=1).tolist(),
                 strict=True,
             )
         )

@@ -73,10 +73,7 @@ def advance(
             batch = todo[start : start + jobs]
             failures = run_all(batch, folder, jobs)
             for failure in failures:
-                print_error(
-                    f"failed: {failure.run.name}: {failure.reason} (see "
-                    f"{failure.log})"
-                )
+                print_error(str(failure))
             failed += len(failures)
             lost = [failure.run for failure in failures]
             _keep([run for run in batch if run not in lost], protocol, places)

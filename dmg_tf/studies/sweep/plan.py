@@ -23,12 +23,14 @@ class PlannedRun:
     Attributes:
         name: Name of its run folder.
         config: Its settings, as `train.py` takes them.
+        resolved: The same, with what its dataset and method fill in.
         finished: Whether its run folder holds results already.
         variant: Its method as it was written, e.g. "dmg:epochs=3".
     """
 
     name: str
     config: RunConfig
+    resolved: RunConfig
     finished: bool
     variant: str
 
@@ -64,6 +66,13 @@ def plan_runs(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),
         variants,
     )
+    counts: dict[str, int] = {}
+
+    def count(config):  # the images of a target are listed once
+        if config.target not in counts:
+            counts[config.target] = config.count_images()
+        return counts[config.target]
+
     runs: dict[str, PlannedRun] = {}
     for seed, backbone, target, variant in combinations:
         name = (
@@ -86,9 +95,9 @@ def plan_runs(
             }
         )
         config.check()
-        resolved = config.resolve(dataset)
+        resolved = config.resolve(dataset, count)
         finished = looked_for and _is_finished(resolved)
-        runs[name] = PlannedRun(name, config, finished, variant.name)
+        runs[name] = PlannedRun(name, config, resolved, finished, variant.name)
     return list(runs.values())
 
 

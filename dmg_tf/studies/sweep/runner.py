@@ -39,6 +39,9 @@ class Failure:
     reason: str
     log: pathlib.Path
 
+    def __str__(self) -> str:
+        return f"failed: {self.run.name}: {self.reason} (see {self.log})"
+
 
 def command_of(run: PlannedRun) -> list[str]:
     """Returns the command that starts a run or goes on with it."""

@@ -1,13 +1,12 @@
 """A last layer that starts as a linear probe of the first weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
-import tensorflow as tf
 
 from dmg_tf.console.bar import Bar, print_error
 from dmg_tf.devices.devices import Devices
-from dmg_tf.evaluation.images import RunImages
+from dmg_tf.evaluation.images import Embedding, RunImages
 from dmg_tf.methods.base import DomainModel
 from dmg_tf.methods.closed_form import Moments, ridge, sharpness
 
@@ -35,11 +34,19 @@ def fit_classifier(
         images: The run's, decoded or computed already where they are kept.
         devices: The run's.
     """
-    hidden = _Hidden(model)
+    fitted = images.fitted()
+    embedding = Embedding(model, fitted.element_spec[0]["image"].shape[1:])
+
+    def features(dataset, on_batch=None):
+        for hidden, labels, _ in embedding(dataset):
+            yield hidden, labels
+            if on_batch:
+                on_batch(len(labels))
+
     with Bar("fitting the classifier", images.num_fitted, "images") as bar:
         kernel, bias, accuracy = fit(
-            hidden(images.fitted(), bar.advance),
-            list(hidden(images.validation())),
+            features(fitted, bar.advance),
+            list(features(images.validation())),
             model.num_classes,
         )
     numbers = devices.from_chief([*kernel.ravel(), *bias])
@@ -78,30 +85,6 @@ def fit(
         found.append((loss, scale * kernel, scale * bias, scores))
     _, kernel, bias, scores = min(found, key=lambda fitted: fitted[0])
     return kernel, bias, float(np.mean(scores.argmax(axis=1) == labels))
-
-
-class _Hidden:
-    """Computes what the last layer takes, as prediction does."""
-
-    def __init__(self, model):
-        self._model = model
-        self._step = tf.function(
-            self._hidden, autograph=False, reduce_retracing=True
-        )
-
-    def _hidden(self, images, domain_ids):
-        images = tf.cast(images, self._model.compute_dtype)
-        inputs = {"image": images, "domain_ids": domain_ids}
-        return tf.cast(self._model.forward(inputs).hidden, tf.float32)
-
-    def __call__(
-        self, dataset: tf.data.Dataset, on_batch=None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for inputs, labels in dataset:
-            hidden = self._step(inputs["image"], inputs["domain_ids"])
-            yield hidden.numpy(), labels.numpy()
-            if on_batch:
-                on_batch(len(labels))
 
 
 def _cross_entropy(logits, labels) -> float:
