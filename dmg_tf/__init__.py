@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dmg_tf.devices import onednn
+from dmg_tf.devices import onednn, processor
 
 if TYPE_CHECKING:  # what editors and type checkers see; see `__getattr__`
     from dmg_tf.config import RunConfig
@@ -18,8 +18,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; see `__getattr__`
     from dmg_tf.methods.dmg.domain_mask import DomainMask
     from dmg_tf.predict.loaded import load
 
-# TensorFlow reads it once, when it is imported.
+# TensorFlow reads these once, when it is imported.
 onednn.turn_on()
+processor.limit_threads()
 
 __version__ = "0.2.0"
 __all__ = ["DomainMask", "RunConfig", "build_model", "load", "run_training"]

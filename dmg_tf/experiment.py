@@ -28,6 +28,7 @@ from dmg_tf.runs.folder import load_checked_model, load_kept_weights
 from dmg_tf.runs.writing import RunFolder, keep_calibration, writing_into
 from dmg_tf.training.first_weights.loaded import load_initial_weights
 from dmg_tf.training.loop import train
+from dmg_tf.training.precision import BFLOAT16, FLOAT32, choose
 from dmg_tf.training.selection import Selection
 
 
@@ -86,6 +87,7 @@ def run_training(
             if why:
                 print_error(f"note: {why}")
             data, bad_images = usable_data(config)
+            config = _with_precision(config, data, folder, devices)
             record = _record(folder, config, data, devices)
             with dtype_policy(config.precision):
                 with devices.strategy.scope():
@@ -109,6 +111,28 @@ def run_training(
                         write_run_report(folder.work)
                     devices.meet()  # the chief is done
     return RunResult(folder.path, results, model, devices.chief)
+
+
+def _with_precision(
+    config: RunConfig, data: DomainData, folder: RunFolder, devices: Devices
+) -> RunConfig:
+    """Chooses the precision where that is left open; a run keeps its own."""
+    if config.precision != "auto":
+        return config
+    if folder.going_on:
+        precision = RunConfig.read(folder.path).precision
+        return dataclasses.replace(config, precision=precision)
+
+    def model_in(precision):
+        with dtype_policy(precision):
+            return make_model(config, data)
+
+    precision, reason = choose(model_in, config.image_size)
+    # Machines may differ.
+    (rounded,) = devices.from_chief([precision == BFLOAT16])
+    precision = BFLOAT16 if rounded else FLOAT32
+    print_error(f"--precision auto is {precision}: {reason}")
+    return dataclasses.replace(config, precision=precision)
 
 
 def make_model(config: RunConfig, data: DomainData) -> DomainModel:

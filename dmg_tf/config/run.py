@@ -346,9 +346,11 @@ class RunConfig:
         group="training",
     )
     precision: str = setting(
-        "dtype of the computation; masks, losses and weights stay float32",
+        "dtype of the computation; masks, losses and weights stay float32. "
+        "auto takes mixed_bfloat16 where the devices compute with it by "
+        "themselves and it agrees, else float32; a run goes on in what it has",
         "float32",
-        names=lambda: ("float32", "mixed_bfloat16", "mixed_float16"),
+        names=lambda: ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
         group="machine",
     )
     jit: bool = setting("compile the step with XLA", False, group="machine")

@@ -6,7 +6,7 @@ import pathlib
 import platform
 import subprocess
 
-from dmg_tf.devices import onednn
+from dmg_tf.devices import onednn, processor
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
@@ -45,18 +45,10 @@ def _processor() -> dict[str, str | bool | None]:
 
     Kernels differ by it, and numbers in their last digits.
     """
-    known = {}
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:  # not Linux
-        text = ""
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        known.setdefault(name.strip(), value.strip())
-    flags = known.get("flags")
+    name, flags = processor.name_and_flags()
     return {
-        "name": known.get("model name") or platform.processor() or None,
-        "avx512": "avx512f" in flags.split() if flags else None,
+        "name": name,
+        "avx512": None if flags is None else "avx512f" in flags,
     }
 
 

@@ -27,6 +27,9 @@ MAY_CHANGE = frozenset(
     {"epochs", "cache", "cache_dir", "strategy", "data_service", "data"}
 )
 
+# What is chosen when a run starts, and kept: any choice is what was asked for.
+_LEFT_OPEN = {("precision", "auto")}
+
 CONFIG = "config.json"
 ENVIRONMENT = "environment.json"
 HISTORY = "history.csv"
@@ -97,7 +100,9 @@ def check_run_dir(run_dir, config: RunConfig, resume: bool) -> bool:
     changed = [
         f"--{name.replace('_', '-')} was {old[name]}, is {new[name]}"
         for name in new
-        if old[name] != new[name] and name not in may_change
+        if old[name] != new[name]
+        and name not in may_change
+        and (name, new[name]) not in _LEFT_OPEN
     ]
     if changed:
         raise UserError(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from dmg_tf.console.bar import Bar
+from dmg_tf.devices.processor import share_of_threads
 from dmg_tf.files import writing
 from dmg_tf.flags import args_from_config
 from dmg_tf.rules import default_rule
@@ -173,16 +174,9 @@ def _environment(jobs: int, gpu: str | None) -> dict[str, str]:
     own = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
     if jobs == 1:
         return {**os.environ, **own}
-    cores = len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count()
-    threads = str(max(1, cores // jobs))
-    names = (
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-        "OMP_NUM_THREADS",
-    )
     # Else the first process takes all of a GPU's memory.
     growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    return {**growth, **dict.fromkeys(names, threads), **os.environ, **own}
+    return {**growth, **os.environ, **share_of_threads(jobs), **own}
 
 
 def _die_with_parent() -> None:
