@@ -38,12 +38,12 @@ def worker(rule, backbone, image_size, batch_size):
     ids = tf.constant(np.arange(batch_size) % len(models.DOMAINS), tf.int32)
     if rule == "mask by mask":
         steps = [
-            _step_of(Evaluator(model, [f"mask/{domain}"]), images, ids)
+            step_of(Evaluator(model, [f"mask/{domain}"]), images, ids)
             for domain in models.DOMAINS
         ]
     else:
         rule = "pred_ens" if rule == "plain" else rule
-        steps = [_step_of(Evaluator(model, [rule]), images, ids)]
+        steps = [step_of(Evaluator(model, [rule]), images, ids)]
 
     def measure():
         begin = time.perf_counter()
@@ -55,7 +55,7 @@ def worker(rule, backbone, image_size, batch_size):
     return measure
 
 
-def _step_of(evaluator, images, ids):
+def step_of(evaluator, images, ids):
     """Returns the compiled step that evaluation takes."""
     import tensorflow as tf
 

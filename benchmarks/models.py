@@ -10,6 +10,8 @@ def ours(
     image_size: int,
     precision="float32",
     sharpness: str | None = None,
+    domains=DOMAINS,
+    classes=CLASSES,
 ):
     """Returns our model, compiled as a run compiles it."""
     import keras
@@ -21,7 +23,7 @@ def ours(
 
     keras.config.set_dtype_policy(precision)
     model = build_model(
-        method, backbone, CLASSES, DOMAINS, image_size=image_size
+        method, backbone, classes, domains, image_size=image_size
     )
     model.total_steps = 1000
     if sharpness:

@@ -8,7 +8,14 @@ import time
 import pytest
 
 import benchmarks.models
-from benchmarks import evaluation, side_by_side, startup, train_step
+from benchmarks import (
+    evaluation,
+    operations,
+    scale,
+    side_by_side,
+    startup,
+    train_step,
+)
 from benchmarks import input as input_benchmark
 from benchmarks.side_by_side import Variant, compare, ratio
 from dmg_tf.methods.base import DomainModel
@@ -200,3 +207,36 @@ def test_torch_is_looked_for(monkeypatch):
         side_by_side.importlib.util, "find_spec", lambda name: None
     )
     assert side_by_side.torch_python(None) is None
+
+
+def test_operations_of_a_step():
+    found = operations.worker("dmg", **SMALL, steps=1)()
+    calls, seconds = found["operations"]["ResourceApplyAdam"]
+    model = benchmarks.models.ours("dmg", "normed", 32)
+    assert calls == len(model.trainable_weights)
+    assert 0 < seconds < found["step"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "growing", "value"),
+    [
+        ("step", "domains", 5),
+        ("evaluation", "classes", 9),
+        ("repeated", "times", 2),
+    ],
+)
+def test_a_point_of_a_curve(kind, growing, value):
+    assert 0 < scale.worker(kind, "normed", 6, value, growing)() < 60
+
+
+@pytest.mark.parametrize("kind", ["folder", "table", "lists"])
+def test_listed_files(kind, tmp_path):
+    scale.write_files(kind, tmp_path, 600)
+    assert 0 < scale.worker(kind, None, 0, 600, "files", str(tmp_path))() < 60
+
+
+def test_the_exponent_is_the_last_points_slope():
+    assert scale.exponent([1, 10, 100, 1000], [9, 1, 10, 100]) == pytest.approx(
+        1
+    )
+    assert scale.exponent([10, 100, 1000], [3, 3, 3]) == pytest.approx(0)
