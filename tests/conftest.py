@@ -18,10 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 PACS = ROOT.parent / "shared" / "pacs"
 # Where graphs are what is tested, or must round as in another process.
-OPTIMIZED = (
-    *("golden", "devices", "export", "data/service", "training/test_resume"),
-    *("test_old_files", "examples", "test_benchmarks"),
-)
+OPTIMIZED = ("golden", "devices", "export", "examples", "test_benchmarks")
 
 
 def pytest_configure(config):

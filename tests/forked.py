@@ -11,6 +11,8 @@ import os
 import tempfile
 import time
 
+import tensorflow as tf
+
 from dmg_tf.registry import BACKBONES
 from tests.stubs import STUB
 
@@ -22,7 +24,8 @@ _SERVER.set_forkserver_preload(["dmg_tf.experiment"])
 class Forked:
     """A function in a process of its own, with this one's environment.
 
-    The backbone "stub" is known there.
+    The backbone "stub" is known there, and graphs are rewritten where they are
+    here; see `plain_graphs`.
 
     Args:
         act: (*args) -> exit code. A module has it by its name.
@@ -37,6 +40,7 @@ class Forked:
             args=(
                 [file.name for file in self._texts],
                 {**os.environ, **environment},
+                tf.config.optimizer.get_experimental_options(),
                 act,
                 args,
             ),
@@ -81,12 +85,13 @@ class Forked:
         return self._texts[number].read()
 
 
-def _run(texts, environment, act, args):
+def _run(texts, environment, options, act, args):
     for number, path in enumerate(texts, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.environ.clear()
     os.environ.update(environment)
     BACKBONES.register("stub", STUB)
+    tf.config.optimizer.set_experimental_options(options)
     code = act(*args)
     # As a program ends, which `multiprocessing` skips: TensorFlow's workers
     # wait for one another then.

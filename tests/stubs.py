@@ -16,6 +16,8 @@ STUB = "tests.stubs:STUB_SPEC"
 STUB_SPEC = BackboneSpec(title="stub", make="tests.stubs:stub")
 NORMED = "tests.stubs:NORMED_SPEC"
 NORMED_SPEC = BackboneSpec(title="normed stub", make="tests.stubs:normed_stub")
+WIDE = "tests.stubs:WIDE_SPEC"
+WIDE_SPEC = BackboneSpec(title="wide stub", make="tests.stubs:wide_stub")
 
 
 def stub(spec):
@@ -31,12 +33,17 @@ def normed_stub(spec):
     return _stub(spec, normed=True)
 
 
-def _stub(spec, normed):
+def wide_stub(spec):
+    """The latter with so many weights that they are most of a file."""
+    return _stub(spec, normed=True, features=256)
+
+
+def _stub(spec, normed, features=8):
     stages, width = [], 3
     for name in ("stem", "body"):
         inputs = keras.Input((None, None, width))
         x = PaddedConv2D(
-            8,
+            features,
             3,
             pixels=1,
             strides=2,
@@ -49,5 +56,5 @@ def _stub(spec, normed):
         if name == "body":
             x = keras.layers.GlobalAveragePooling2D()(x)
         stages.append(keras.Model(inputs, x, name=name))
-        width = 8
-    return Backbone((*stages, classifier("fc", 8, spec)), ("body", "fc"))
+        width = features
+    return Backbone((*stages, classifier("fc", width, spec)), ("body", "fc"))

@@ -49,24 +49,6 @@ def old(tmp_path_factory):
     return folder
 
 
-def start(old, module, argv):
-    """Starts a program of the old version, with the stub backbone."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, argv)],
-        cwd=old,
-        env={**os.environ, "PYTHONPATH": str(old)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(*processes):
-    for process in processes:
-        printed = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, printed
-
-
 def flags(data, output, *more):
     return [
         *("--data", str(data), "--target", "c", "--backbone", "stub"),
@@ -86,14 +68,19 @@ def extra(method):
     }.get(method, [])
 
 
-# Runs all that it is given. A run in a folder NAME-3 leaves a copy, as it was
-# after two epochs, in NAME-2: what a killed run of three leaves.
-RUNS = """
+# All that the old version does, in one process. A run in a folder NAME-3 leaves
+# a copy, as it was after two epochs, in NAME-2: what a killed run of three
+# leaves.
+OLD = """
 import json, os, shutil, sys
-import keras
+import keras, numpy as np, tensorflow as tf
 import train
+from dmg_tf import export
 from dmg_tf.registry import BACKBONES
+from tuning import search
 BACKBONES._places['stub'] = 'tests.stubs:stub'
+# As where the tests run, so that both round alike.
+tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
 end = keras.callbacks.CallbackList.on_epoch_end
 def copied(self, epoch, logs=None):
     end(self, epoch, logs)
@@ -101,10 +88,21 @@ def copied(self, epoch, logs=None):
     if epoch == 1 and output.endswith('-3') and not os.path.exists(copy):
         shutil.copytree(output, copy)
 keras.callbacks.CallbackList.on_epoch_end = copied
-for argv in json.loads(sys.argv[1]):
+todo = json.loads(sys.argv[1])
+for argv in todo['train']:
     output = argv[argv.index('--output') + 1]
     if train.main(argv):
         sys.exit(1)
+images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
+ids = np.array([0, 1, 1, 0], np.int32)
+for folder in todo['predict']:
+    model = keras.models.load_model(folder + '/model.keras')
+    rules = [*model.prediction_rules, model.selection_rule]
+    np.savez(folder + '-predicted.npz', **{
+        r.replace('/', ':'): model.logits(images, r, ids).numpy() for r in rules
+    })
+output = ''
+sys.exit(export.main(todo['export']) or search.main(todo['search']))
 """
 
 
@@ -112,11 +110,12 @@ for argv in json.loads(sys.argv[1]):
 def runs(old, tiny_folder, tmp_path_factory):
     """Run folders of each method: after 2 epochs, and after 3.
 
-    That of dmg ended after 2, the others were killed. And a run with a cache of
-    decoded images, `cached`, and that `cache`.
+    That of dmg ended after 2, the others were killed. Beside each NAME-3 what
+    it predicts, and a run with a cache of decoded images, `cached`, with that
+    `cache`; of dmg-3 an export, `exported`, and a `search`.
     """
     root = tmp_path_factory.mktemp("runs")
-    (old / "tests" / "old_runs.py").write_text(RUNS)
+    (old / "tests" / "old_version.py").write_text(OLD)
     ended = [("dmg", "2"), *((method, "3") for method in METHODS)]
     runs = [
         flags(
@@ -127,7 +126,22 @@ def runs(old, tiny_folder, tmp_path_factory):
         for method, epochs in ended
     ]
     runs.append(flags(tiny_folder, root / "cached", *cached(root)))
-    finish(start(old, "tests.old_runs", [json.dumps(runs)]))
+    todo = {
+        "train": runs,
+        "predict": [str(root / f"{method}-3") for method in METHODS],
+        "export": [str(root / "dmg-3"), str(root / "exported")],
+        "search": [*searched(tiny_folder, root), "2"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.old_version", json.dumps(todo)],
+        cwd=old,
+        env={**os.environ, "PYTHONPATH": str(old)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
     return root
 
 
@@ -135,6 +149,14 @@ def cached(root):
     """Flags of a run that keeps decoded images."""
     folder = str(root / "cache")
     return ["--cache", "disk", "--cache-dir", folder, "--epochs", "1"]
+
+
+def searched(data, root):
+    """Flags of a search, but for the number of its trials."""
+    return [
+        *flags(data, root / "search", "--epochs", "1"),
+        *("--siou-weights", "0", "0.1", "1", "--max-trials"),
+    ]
 
 
 def new_flags(tiny_folder, run_dir, *more):
@@ -164,41 +186,9 @@ def test_config_is_read(runs, method):
         assert other.options.mask_sites == ("body",)
 
 
-PREDICT = """
-import sys, numpy as np, keras, dmg_tf
-from dmg_tf.registry import BACKBONES
-BACKBONES._places['stub'] = 'tests.stubs:stub'
-images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
-ids = np.array([0, 1, 1, 0], np.int32)
-from dmg_tf import export
-saved, *folders = sys.argv[1:]
-for folder in folders:
-    model = keras.models.load_model(folder + '/model.keras')
-    rules = [*model.prediction_rules, model.selection_rule]
-    np.savez(folder + '-predicted.npz', **{
-        r.replace('/', ':'): model.logits(images, r, ids).numpy() for r in rules
-    })
-sys.exit(export.main([folders[0], saved]))
-"""
-
-
-@pytest.fixture(scope="module")
-def predicted(runs, old):
-    """Predictions of the old version beside the run folders, and an export."""
-    folders = [runs / f"{method}-3" for method in METHODS]
-    subprocess.run(
-        [sys.executable, "-c", PREDICT, runs / "exported", *folders],
-        cwd=old,
-        env={**os.environ, "PYTHONPATH": str(old)},
-        check=True,
-        capture_output=True,
-    )
-    return runs
-
-
 @pytest.mark.parametrize("method", METHODS)
-def test_model_predicts_as_it_did(predicted, method):
-    folder = predicted / f"{method}-3"
+def test_model_predicts_as_it_did(runs, method):
+    folder = runs / f"{method}-3"
     model = load_run_model(folder)
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3))
     ids = np.array([0, 1, 1, 0], np.int32)
@@ -266,9 +256,9 @@ def test_exported(runs, method, tmp_path):
         assert len(rows) == len(images) and not any(r["error"] for r in rows)
 
 
-def test_an_export_of_version_0_1_predicts(predicted, tmp_path, capsys):
-    saved, table = predicted / "exported", tmp_path / "table.csv"
-    data = json.loads((predicted / "dmg-3" / "results.json").read_text())
+def test_an_export_of_version_0_1_predicts(runs, tmp_path, capsys):
+    saved, table = runs / "exported", tmp_path / "table.csv"
+    data = json.loads((runs / "dmg-3" / "results.json").read_text())
     images = pathlib.Path(data["config"]["data"]) / "c"
     assert predict.main([str(saved), str(images), "--csv", str(table)]) == 0
     header = table.read_text().splitlines()[0]
@@ -291,26 +281,19 @@ def test_a_cache_of_decoded_images_is_no_obstacle(runs, tiny_folder, tmp_path):
     assert results[0]["out_of_domain"] == results[1]["out_of_domain"]
 
 
-def test_a_search_goes_on(old, tiny_folder, tmp_path):
-    folder = tmp_path / "search"
-    argv = flags(
-        tiny_folder,
-        folder,
-        *("--epochs", "1", "--siou-weights", "0", "0.1", "1"),
-    )
-    argv = [*argv, "--max-trials"]
-    finish(start(old, "tests.tuning.search_process", [*argv, "2"]))
+def test_a_search_goes_on(runs, tiny_folder):
+    folder = runs / "search"
     trials = sorted(folder.rglob("results.json"))
     before = {p: p.read_text() for p in trials if "trial" in str(p)}
     assert len(before) >= 2
-    assert search.main([*argv, "3"]) == 0
+    assert search.main([*searched(tiny_folder, runs), "3"]) == 0
     for path, text in before.items():
         assert path.read_text() == text
     found = json.loads((folder / "results.json").read_text())
     assert len(found["trials"]) == 3
 
 
-def test_a_sweep_keeps_what_is_finished(runs, old, tiny_folder, tmp_path):
+def test_a_sweep_keeps_what_is_finished(runs, tiny_folder, tmp_path):
     folder = tmp_path / "sweep"
     argv = [
         *("--data", str(tiny_folder), "--targets", "c", "--weights", "none"),

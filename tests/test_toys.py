@@ -186,14 +186,22 @@ def test_swept_beside_others(flat, tmp_path, capsys, monkeypatch):
     toys.write_package(package)
     monkeypatch.setenv("PYTHONPATH", f"{package}:{ROOT}")
     folder = tmp_path / "sweep"
+    one = [
+        *("--data", str(flat), "--target", "c", "--backbone", "dots"),
+        *("--method", "aggregate", "--epochs", "1", "--cache", "memory"),
+        *("--output", str(folder / "flat-c-aggregate-dots-seed0")),
+    ]
+    assert train.main(one) == 0
     argv = [
         *("--data", str(flat), "--targets", "c", "--backbones", "dots"),
         *("--methods", "aggregate", "experts:spread=2", "--epochs", "1"),
         *("--cache", "memory"),
         *("--output", str(folder)),
     ]
+    capsys.readouterr()
     assert leave_one_out.main(argv) == 0
-    printed = capsys.readouterr().out
+    printed, said = capsys.readouterr()
+    assert "2 runs, 1 of them finished" in said
     assert "Experts" in printed and "Aggregate" in printed
     assert "spread" not in printed or "2" in printed
     for name in folder.glob("flat-c-experts*/config.json"):

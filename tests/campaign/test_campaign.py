@@ -3,8 +3,6 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from tests.campaign import __main__ as campaign
 from tests.campaign import kills
 from tests.campaign.children import End
 from tests.conftest import ROOT
+from tests.forked import Forked
 
 # What a short campaign is asked for, of each part.
 SHORT = {
@@ -31,17 +30,10 @@ def test_a_short_campaign_finds_nothing(tmp_path):
     """In a process of its own: what forks must compute nothing."""
     file = tmp_path / "counts.json"
     argv = [f"--{part}={count}" for part, count in SHORT.items()]
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.campaign", *argv),
-            *("--lives", *CHEAP, "--json", str(file)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.endswith("\n0 failures\n")
+    argv += ["--lives", *CHEAP, "--json", str(file)]
+    code, printed, errors = Forked(campaign.main, argv).finish()
+    assert code == 0, printed + errors
+    assert printed.endswith("\n0 failures\n")
     (row,) = json.loads(file.read_text())
     counts = row["counts"]
     assert set(SHORT) == set(campaign.PARTS) == set(counts)
@@ -69,23 +61,24 @@ def write_slowly(out, text, whole):
     return 0
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_command_that_leaves_something_else_is_found(
-    tmp_path, monkeypatch, whole
-):
-    """Children are forked here, and touch no TensorFlow."""
+def attack_writer(root, whole):
+    """Prints what is counted where a command that writes a file is killed."""
     life = kills.Life(
         "writer",
         lambda argv: write_slowly(pathlib.Path(argv[0]), "text", whole),
         lambda out: [out],
     )
-    monkeypatch.setattr(
-        kills, "SIGNALS", {"SIGKILL before a change of a file": None}
-    )
-    said = []
-    counts = kills.attack(
-        tmp_path, 12, 0, [life], say=lambda text, **_: said.append(text)
-    )
+    kills.SIGNALS = {"SIGKILL before a change of a file": None}
+    counts = kills.attack(root, 12, 0, [life], say=lambda *_, **__: None)
+    print(json.dumps(counts))
+    return 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_command_that_leaves_something_else_is_found(tmp_path, whole):
+    code, printed, errors = Forked(attack_writer, tmp_path, whole).finish()
+    assert code == 0, errors
+    counts = json.loads(printed)
     assert counts["kills"] == 12
     bad = {key for key in counts if campaign._bad(key)}
     assert bad == (set() if whole else {"writer: other contents"})

@@ -11,6 +11,7 @@ from dmg_tf.commands import export
 from dmg_tf.data.images.decoding import decode
 from dmg_tf.data.images.transforms import resize
 from dmg_tf.export.signatures import decode_batch
+from dmg_tf.registry import BACKBONES
 from tests.conftest import ROOT
 from tests.export.helpers import (
     CLASSES,
@@ -28,11 +29,13 @@ from tests.export.helpers import (
     total_size,
     write_run,
 )
+from tests.stubs import WIDE
 
 
 @pytest.fixture(scope="module")
 def model():
-    return make("dmg", "resnet18")
+    with BACKBONES.with_name("wide", WIDE):
+        yield make("dmg", "wide")
 
 
 @pytest.fixture(scope="module")
@@ -240,5 +243,5 @@ def test_folded_in_16_bits(model, saved, run_dir, capsys):
     expected = model.logits(prepared(model, images), "mask_ens").numpy()
     found = small.predict(images)["logits"].numpy()
     error = np.abs(found - expected).max() / np.abs(expected).max()
-    # 11 bits of a kernel's entry: 2^-12 each, through 20 layers.
+    # 11 bits of a kernel's entry: 2^-12 each.
     assert 0 < error < 5e-3

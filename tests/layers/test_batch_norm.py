@@ -63,6 +63,33 @@ def test_gradients_agree_with_keras():
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5)
 
 
+def test_in_bfloat16_statistics_are_float32():
+    """Outputs and gradients are off by their rounding alone."""
+    import tensorflow as tf
+
+    found = []
+    for dtype in ("float32", "mixed_bfloat16"):
+        layer = FusedBatchNorm(dtype=dtype)
+        # What 16 bits hold exactly: the difference is the layer's.
+        x = tf.cast(batch(), "bfloat16")
+        x = tf.cast(x, layer.compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.cast(y, "float32") ** 3)
+        assert y.dtype == layer.compute_dtype
+        weights = [layer.gamma.value, layer.beta.value]
+        values = [y, *tape.gradient(loss, [x, *weights])]
+        values += [layer.moving_mean, layer.moving_variance]
+        found.append([tf.cast(value, "float32").numpy() for value in values])
+    *computed, mean, variance = zip(*found, strict=True)
+    for exact, rounded in computed:
+        error = np.abs(rounded - exact).max() / np.abs(exact).max()
+        assert error < 1e-2
+    for exact, rounded in (mean, variance):
+        np.testing.assert_allclose(rounded, exact, rtol=1e-5)
+
+
 def test_other_ranks_are_refused():
     with pytest.raises(ValueError, match="got shape"):
         FusedBatchNorm().build((None, 4))

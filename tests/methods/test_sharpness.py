@@ -132,6 +132,7 @@ def test_a_mixed_step_is_finite(tiny_folder, tmp_path):
         tiny_folder,
         tmp_path / "run",
         epochs=1,
+        method="aggregate",
         precision="mixed_float16",
         sharpness="sam",
     )

@@ -6,7 +6,6 @@ what has one more of them changes one folder and adds one line.
 
 import ast
 import pathlib
-import shutil
 
 import pytest
 
@@ -125,9 +124,10 @@ def test_the_names_are_those_one_would_look_for(names):
     ],
 )
 def test_a_planted_name_is_seen(file, line, names, tmp_path):
-    copy = tmp_path / "dmg_tf"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    before = stray_names(copy, names)
-    path = copy / file
-    path.write_text(f"{path.read_text('utf-8')}\n{line}\n", "utf-8")
-    assert len(stray_names(copy, names)) == len(before) + 1
+    path = tmp_path / file  # the package has no other there
+    path.parent.mkdir(parents=True)
+    text = (PACKAGE / file).read_text("utf-8")
+    path.write_text(text, "utf-8")
+    before = stray_names(tmp_path, names)
+    path.write_text(f"{text}\n{line}\n", "utf-8")
+    assert len(stray_names(tmp_path, names)) == len(before) + 1

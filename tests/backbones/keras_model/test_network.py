@@ -300,7 +300,7 @@ def test_a_run_of_a_part_resumes_bit_for_bit(tiny_folder, tmp_path):
             tiny_folder,
             output,
             backbone="own",
-            method="dmg",
+            method="aggregate",
             train="task_network",
             weights=str(weights),
             epochs=2,

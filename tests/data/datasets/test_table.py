@@ -162,6 +162,7 @@ def test_a_run_from_a_table(table, tmp_path, capsys, with_stub, monkeypatch):
     argv = [
         *("--data", str(table), "--target", "c", "--backbone", "stub"),
         *("--weights", "none", "--image-size", "32", "--epochs", "1"),
+        *("--method", "aggregate", "--cache", "memory"),
         *("--output", str(tmp_path / "run")),
     ]
     assert train.main(argv) == 0

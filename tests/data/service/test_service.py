@@ -112,6 +112,7 @@ def test_a_run_with_the_service_is_the_run_without(
 ):
     for name in ("local", "remote"):
         argv = command(tiny_folder, tmp_path / name, "--epochs", "1")
+        argv += ["--method", "aggregate"]
         if name == "remote":
             argv += ["--data-service", alone]
         assert train.main(argv) == 0
