@@ -38,6 +38,10 @@ KNOWN_DOMAIN_BINARY = PredictionRule(
 )
 
 
+# Under so many masks a batch is computed at the same time.
+_MASKS_AT_ONCE = 8
+
+
 @keras.saving.register_keras_serializable("dmg_tf")
 class DMG(DomainModel):
     """Masks the inputs of the task network's layers, a mask a domain.
@@ -266,7 +270,8 @@ class DMG(DomainModel):
     def logits_by_rule(self, images, rules, domain_ids=None):
         """Predicts by several rules at once; features are computed once.
 
-        All soft masks go through the task network as one batch of D * B.
+        All soft masks go through the task network as batches of some masks
+        times B.
         """
         if list(rules) == [PRED_ENS.name]:
             return {PRED_ENS.name: self.forward({"image": images}).logits}
@@ -311,12 +316,8 @@ class DMG(DomainModel):
 
     def _per_mask(self, features):
         """[B, ...] -> float32 [B, D, C]: all images under each soft mask."""
-        logits = self.task_network(*self._under_each_mask(features))
-        logits = tf.cast(logits, tf.float32)
-        logits = tf.reshape(
-            logits, [len(self.source_domains), -1, self.num_classes]
-        )
-        return tf.transpose(logits, [1, 0, 2])
+        logits = self._under_each_mask(self.task_network, features)
+        return tf.transpose(tf.cast(logits, tf.float32), [1, 0, 2])
 
     def _mean_hidden(self, features):
         """[B, ...] -> [B, F]: the mean over masks of the classifier's input.
@@ -324,17 +325,28 @@ class DMG(DomainModel):
         The classifier is linear, so its inputs are averaged in place of its
         outputs; where it is all that is masked, one plain pass is left.
         """
-        hidden = self.task_network.hidden(*self._under_each_mask(features))
-        num_domains = len(self.source_domains)
-        hidden = tf.reshape(hidden, [num_domains, -1, hidden.shape[-1]])
+        hidden = self._under_each_mask(self.task_network.hidden, features)
         return tf.reduce_mean(hidden, axis=0)
 
-    def _under_each_mask(self, features):
-        """Returns D copies of a batch, and the domains of their masks."""
-        num_domains = len(self.source_domains)
-        tiles = [num_domains] + [1] * (len(features.shape) - 1)
-        domain_ids = tf.repeat(tf.range(num_domains), tf.shape(features)[0])
-        return tf.tile(features, tiles), domain_ids
+    def _under_each_mask(self, network, features):
+        """[B, ...] -> [D, B, N]: what a network gives under each soft mask.
+
+        Some masks are one batch; with many domains there are several of these,
+        one behind the other, so that memory does not grow with D.
+        """
+        found, num_domains = [], len(self.source_domains)
+        for first in range(0, num_domains, _MASKS_AT_ONCE):
+            count = min(_MASKS_AT_ONCE, num_domains - first)
+            with tf.control_dependencies(found[-1:]):
+                tiles = [count] + [1] * (len(features.shape) - 1)
+                copies = tf.tile(features, tiles)
+            masks = tf.repeat(
+                tf.range(first, first + count), tf.shape(features)[0]
+            )
+            outputs = network(copies, domain_ids=masks)
+            shape = [count, -1, outputs.shape[-1]]
+            found.append(tf.reshape(outputs, shape))
+        return tf.concat(found, axis=0) if len(found) > 1 else found[0]
 
     def compile_from_config(self, config):
         """Compiles a loaded model, one of version 0.1 too.

@@ -51,6 +51,28 @@ def test_rules_are_what_the_paper_says(model):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
 
 
+def test_many_masks_are_taken_some_at_a_time(with_stub, monkeypatch):
+    domains = [f"d{i}" for i in range(11)]
+    model = build_model("dmg", "stub", 4, domains, image_size=32)
+    images = tf.random.stateless_normal((3, 32, 32, 3), (0, 1))
+    network, batches = model.task_network, []
+    hidden = network.hidden
+
+    def counted(x, *args, **kwargs):
+        batches.append(x.shape[0])
+        return hidden(x, *args, **kwargs)
+
+    monkeypatch.setattr(network, "hidden", counted)
+    rules = ["pred_ens", "mask/d10"]
+    found = model.logits_by_rule(images, rules)
+    assert batches == [3 * 8, 3 * 3]
+    monkeypatch.setattr("dmg_tf.methods.dmg.model._MASKS_AT_ONCE", 11)
+    at_once = model.logits_by_rule(images, rules)
+    assert batches[2:] == [3 * 11]
+    for rule in rules:
+        np.testing.assert_allclose(found[rule], at_once[rule], rtol=1e-5)
+
+
 def test_known_domain_needs_the_domains(model):
     with pytest.raises(UserError, match="needs `domain_ids`"):
         model.logits(np.zeros((1, 32, 32, 3)), "known_domain")
