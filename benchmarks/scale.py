@@ -57,12 +57,12 @@ def _network(
 ):
     import tensorflow as tf
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-    )
     strategy = tf.distribute.get_strategy()
     if replicas > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+        )
         strategy = tf.distribute.MirroredStrategy(
             [f"/cpu:{i}" for i in range(replicas)]
         )

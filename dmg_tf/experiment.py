@@ -16,6 +16,7 @@ from dmg_tf.console.bar import print_error
 from dmg_tf.data import detect_dataset, why_dataset
 from dmg_tf.data.examples import DomainData
 from dmg_tf.devices.devices import Devices
+from dmg_tf.devices.precision import BFLOAT16, FLOAT32, choose
 from dmg_tf.evaluation.calibrating import calibrate
 from dmg_tf.evaluation.images import RunImages, usable_data
 from dmg_tf.evaluation.scoring import dtype_policy, score
@@ -28,7 +29,6 @@ from dmg_tf.runs.folder import load_checked_model, load_kept_weights
 from dmg_tf.runs.writing import RunFolder, keep_calibration, writing_into
 from dmg_tf.training.first_weights.loaded import load_initial_weights
 from dmg_tf.training.loop import train
-from dmg_tf.training.precision import BFLOAT16, FLOAT32, choose
 from dmg_tf.training.selection import Selection
 
 

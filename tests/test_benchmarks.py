@@ -226,7 +226,7 @@ def test_torch_is_looked_for(monkeypatch):
 
 
 def test_operations_of_a_step():
-    found = operations.worker("dmg", **SMALL, steps=1)()
+    found = operations.worker(method="dmg", **SMALL, steps=1)()
     calls, seconds = found["operations"]["ResourceApplyAdam"]
     model = benchmarks.models.ours("dmg", "normed", 32)
     assert calls == len(model.trainable_weights)

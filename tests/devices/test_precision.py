@@ -6,12 +6,11 @@ import pytest
 import tensorflow as tf
 
 from dmg_tf.config import RunConfig
-from dmg_tf.devices import onednn, processor
+from dmg_tf.devices import onednn, precision, processor
+from dmg_tf.devices.precision import BFLOAT16, FLOAT32, choose
 from dmg_tf.evaluation.scoring import dtype_policy
 from dmg_tf.experiment import run_training
 from dmg_tf.methods.build import build_model
-from dmg_tf.training import precision
-from dmg_tf.training.precision import BFLOAT16, FLOAT32, choose
 from tests.training.runs import short_run
 
 
