@@ -1,7 +1,7 @@
 """Colour changes of images in [0, 255], as Pillow and torchvision do them.
 
-Each works on an image's three planes, [3, H * W]: kernels are several times
-slower on a last axis of length 3, and a hue is made of whole planes.
+Rows of pixels are handled as [H, W * 3]: the kernels are several times slower
+on a last axis of length 3.
 """
 
 import numpy as np
@@ -9,24 +9,36 @@ import tensorflow as tf
 
 # Grey from RGB as Pillow computes it (ITU-R 601).
 _GREY = np.asarray((0.299, 0.587, 0.114), np.float32)
-# Where the three channels stand on the circle of hues.
-_PLACES = np.asarray([[3 / 6], [1 / 6], [-1 / 6]], np.float32)
-_ALMOST_0 = 1e-9
 
 
 def adjust_brightness(image, factor):
-    """Multiplies an image [H, W, 3] in [0, 255], as Pillow's enhancer does."""
-    return _on_planes(_brightness, image, factor)
+    """Multiplies an image in [0, 255], as Pillow's enhancer does."""
+    return clip(image * factor)
 
 
 def adjust_contrast(image, factor):
-    """Moves an image [H, W, 3] in [0, 255] away from its mean grey."""
-    return _on_planes(_contrast, image, factor)
+    """Moves an image in [0, 255] away from its mean grey, as Pillow does."""
+    height, width = _sides(image)
+    columns = tf.reduce_sum(tf.reshape(image, [height, width * 3]), axis=0)
+    sums = tf.reduce_sum(tf.reshape(columns, [width, 3]), axis=0)
+    count = tf.cast(height * width, tf.float32)
+    mean = tf.floor(tf.reduce_sum(sums * _GREY) / count + 0.5)
+    return clip(image * factor + mean * (1.0 - factor))
 
 
 def adjust_saturation(image, factor):
-    """Moves an image [H, W, 3] in [0, 255] away from its grey image."""
-    return _on_planes(_saturation, image, factor)
+    """Moves an image in [0, 255] away from its grey image, as Pillow does."""
+    # A product with a matrix of 3 x 3, written four times along the diagonal
+    # where the pixels can be taken in fours: 0.11 ms instead of 0.13 at 224 px.
+    height, width = _sides(image)
+    fours = isinstance(height, int) and height * width % 4 == 0
+    repeat = np.eye(4 if fours else 1)
+    keep = np.kron(repeat, np.eye(3)).astype(np.float32)
+    grey = np.kron(repeat, np.tile(_GREY[:, np.newaxis], 3)).astype(np.float32)
+    mixed = tf.reshape(image, [-1, len(keep)]) @ (
+        keep * factor + grey * (1.0 - factor)
+    )
+    return clip(tf.reshape(mixed, [height, width, 3]))
 
 
 def adjust_hue(image, shift):
@@ -36,63 +48,8 @@ def adjust_hue(image, shift):
         image: float32 [H, W, 3].
         shift: In [-1, 1].
     """
-    return _on_planes(_hue, image, shift)
-
-
-def _on_planes(change, image, amount):
-    image = tf.convert_to_tensor(image)
-    return _joined(change(_planes(image), amount), image)
-
-
-def _planes(image):
-    return tf.transpose(tf.reshape(image, [-1, 3]))
-
-
-def _joined(planes, image):
-    """Returns planes in the shape of the image that they are from."""
-    shape = image.shape if image.shape.is_fully_defined() else tf.shape(image)
-    return tf.reshape(tf.transpose(planes), shape)
-
-
-def _brightness(planes, factor):
-    return clip(planes * factor)
-
-
-def _contrast(planes, factor):
-    count = tf.cast(tf.shape(planes)[1], tf.float32)
-    sums = tf.reduce_sum(planes, axis=1)
-    mean = tf.floor(tf.reduce_sum(sums * _GREY) / count + 0.5)
-    return clip(planes * factor + mean * (1.0 - factor))
-
-
-def _saturation(planes, factor):
-    grey = tf.matmul(_GREY[np.newaxis], planes)
-    return clip(planes * factor + grey * (1.0 - factor))
-
-
-def _hue(planes, shift):
-    """Turns the hue; see `adjust_hue`.
-
-    A channel falls from the largest one's value to the smallest one's within a
-    sixth of the circle, and is at either for a third, as in HSV. A third of the
-    time of TensorFlow's kernel, which goes pixel by pixel.
-    """
-    red, green, blue = tf.unstack(planes)
-    most = tf.maximum(tf.maximum(red, green), blue)
-    chroma = most - tf.minimum(tf.minimum(red, green), blue)
-    share = 1.0 / tf.maximum(chroma, _ALMOST_0)
-    sixths = tf.where(
-        most == red,
-        (green - blue) * share,
-        tf.where(
-            most == green,
-            2.0 + (blue - red) * share,
-            4.0 + (red - green) * share,
-        ),
-    )
-    turned = sixths * (1 / 6) + (shift + _PLACES)  # [3, H * W], of a circle
-    away = tf.abs(turned - tf.round(turned))
-    return most - chroma * tf.minimum(tf.nn.relu(2.0 - 6.0 * away), 1.0)
+    # The kernel's result scales with the image: any range will do.
+    return tf.raw_ops.AdjustHue(images=image, delta=shift)
 
 
 def color_jitter(
@@ -114,24 +71,36 @@ def color_jitter(
     limits = np.asarray((brightness, contrast, saturation, hue), np.float32)
     centres = np.asarray((1.0, 1.0, 1.0, 0.0), np.float32)
     amounts = tf.unstack(centres + limits * (2.0 * numbers[:4] - 1.0))
-    steps = (_brightness, _contrast, _saturation, _hue)
+    steps = (
+        adjust_brightness,
+        adjust_contrast,
+        adjust_saturation,
+        adjust_hue,
+    )
     order = tf.unstack(tf.argsort(numbers[4:8]))
-    image = tf.convert_to_tensor(image)
-    planes = _planes(image)
     for turn in range(len(steps)):
-        planes = tf.switch_case(
+        image = tf.switch_case(
             order[turn],
             [
-                lambda step=step, amount=amount, planes=planes: step(
-                    planes, amount
+                lambda step=step, amount=amount, image=image: step(
+                    image, amount
                 )
                 for step, amount in zip(steps, amounts, strict=True)
             ],
         )
-    return _joined(planes, image)
+    return image
 
 
-def clip(values):
-    """Returns the values brought into [0, 255]."""
-    # Two kernels take less time than ClipByValue, which is not vectorised.
-    return tf.minimum(tf.nn.relu(values), 255.0)
+def clip(image):
+    """Returns the image with all values brought into [0, 255]."""
+    return tf.raw_ops.ClipByValue(
+        t=image, clip_value_min=0.0, clip_value_max=255.0
+    )
+
+
+def _sides(image):
+    """Height and width: numbers where they are known, else tensors."""
+    if image.shape[0] is None or image.shape[1] is None:
+        height, width, _ = tf.unstack(tf.shape(image))
+        return height, width
+    return int(image.shape[0]), int(image.shape[1])

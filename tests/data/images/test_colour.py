@@ -40,16 +40,6 @@ def test_hue_agrees_with_pillow(shift):
     assert difference.mean() < 3
 
 
-@pytest.mark.parametrize("shift", [-1.0, -0.4, 0.0, 0.25, 0.4])
-def test_hue_is_that_of_tensorflows_kernel(shift):
-    """Of any colour: greys, black, and where two channels are equal, too."""
-    values = np.asarray([0, 1, 77, 128, 254, 255], np.float32)
-    image = np.stack(np.meshgrid(values, values, values), -1).reshape(12, 18, 3)
-    expected = tf.raw_ops.AdjustHue(images=image, delta=shift)
-    found = colour.adjust_hue(image, shift)
-    np.testing.assert_allclose(found, expected, atol=2e-3)
-
-
 def test_colours_are_the_same_where_sides_are_unknown():
     image = picture().astype(np.float32)
     for change in (colour.adjust_contrast, colour.adjust_saturation):
