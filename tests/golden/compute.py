@@ -195,13 +195,13 @@ def dmg_training(model, meta, steps=None, graph=False):
     return found
 
 
-def dmg(meta):
-    """Returns all values of a file `dmg_*`; trains in a graph."""
+def dmg(meta, graph=True):
+    """Returns all values of a file `dmg_*`; trains in a graph or not."""
     model = dmg_model(meta)
     return {
         **dmg_predictions(model, meta),
         **dmg_mask_values(model),
-        **dmg_training(model, meta, graph=True),
+        **dmg_training(model, meta, graph=graph),
     }
 
 

@@ -15,25 +15,25 @@ from tests.golden.files import (
 )
 from tests.golden.float64 import float64
 
-# Whose training is compared in float64.
-FLOAT64_FILES = ("dmg_alexnet", "dmg_resnet18_three_layers", "dmg_resnet50")
-TRAINING = ("train/", "final/")
+DMG_FILES = (
+    "dmg_alexnet",
+    "dmg_resnet18",
+    "dmg_resnet18_three_layers",
+    "dmg_resnet50",
+)
+SLOW = ("dmg_alexnet", "dmg_resnet50")
 
 
 def part(expected, start):
     return {k: v for k, v in expected.items() if k.startswith(start)}
 
 
-def without(expected, start):
-    return {k: v for k, v in expected.items() if not k.startswith(start)}
-
-
 # === Every file and key ===
 
 
 def test_every_file_has_a_test():
-    tested = ("dmg_resnet18", "efficientnet_lite0", "multihead_resnet18")
-    assert sorted((*tested, *FLOAT64_FILES)) == golden_files()
+    tested = (*DMG_FILES, "efficientnet_lite0", "multihead_resnet18")
+    assert sorted(tested) == golden_files()
 
 
 @pytest.mark.parametrize("name", golden_files())
@@ -44,7 +44,7 @@ def test_every_key_has_a_tolerance(name):
     for key in expected:
         limit = 0.2 if key in moved else 0.05
         assert 0 < tolerance_of(key, name) <= limit, key
-        if key.startswith(TRAINING):
+        if key.startswith(("train/", "final/")):
             exact = tolerance_of(key, name, float64=True)
             assert exact < tolerance_of(key, name), key
 
@@ -79,33 +79,32 @@ def test_a_training_that_moves_too_little_or_too_far_fails(name, far):
 # === Domain-specific masks ===
 
 
-@pytest.mark.slow
-def test_dmg():
-    """All of it, in a graph and in float32, as users' steps are."""
-    expected, meta = load("dmg_resnet18")
-    assert_reproduced(compute.dmg(meta), expected, "dmg_resnet18")
-
-
-@pytest.mark.parametrize("name", FLOAT64_FILES)
-def test_dmg_before_training(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in DMG_FILES
+    ],
+)
+def test_dmg(name):
+    """ResNet-18 trains in a graph, with two masks and with three."""
     expected, meta = load(name)
-    model = compute.dmg_model(meta)
-    found = {
-        **compute.dmg_predictions(model, meta),
-        **compute.dmg_mask_values(model),
-    }
-    assert_reproduced(found, without(expected, TRAINING), name)
+    found = compute.dmg(meta, graph=name not in SLOW)
+    assert_reproduced(found, expected, name)
 
 
-# Float32 adds kernels to it, and their rounding: those of `test_dmg`.
+# ResNet-18 with two masks is part of what three masks compute.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FLOAT64_FILES)
+@pytest.mark.parametrize(
+    "name", [name for name in DMG_FILES if name != "dmg_resnet18"]
+)
 def test_dmg_training_in_float64(name):
     """Exactly, on every processor; see `FLOAT64`."""
     expected, meta = load(name)
     with float64():
         found = compute.dmg_training(compute.dmg_model(meta), meta)
-    assert_reproduced(found, part(expected, TRAINING), name, float64=True)
+    expected = part(expected, "train/") | part(expected, "final/")
+    assert_reproduced(found, expected, name, float64=True)
 
 
 @pytest.fixture
@@ -131,25 +130,24 @@ def test_dmg_predictions_in_bfloat16(bfloat16):
 def test_dmg_training_in_bfloat16(bfloat16):
     """One step; what is reached is in the comments.
 
-    Later ones say how a gradient's sign moves Adam. Of AlexNet, as a ResNet's
-    takes half a minute where the processor has no bfloat16; what it has beside,
-    tests/layers/test_batch_norm.py computes in bfloat16.
+    Later ones say how a gradient's sign moves Adam, at minutes a step where
+    the processor has no bfloat16.
     """
-    expected, meta = load("dmg_alexnet")
+    expected, meta = load("dmg_resnet18")
     found = compute.dmg_training(compute.dmg_model(meta), meta, steps=1)
     expected = part(expected, "train/0/")
     assert sorted(found) == sorted(expected)
-    errors = errors_of(found, expected, "dmg_alexnet")
+    errors = errors_of(found, expected, "dmg_resnet18")
 
     def of(word):
         return [value for key, value in errors.items() if word in key]
 
-    assert max(of("/logits")) < 3e-2  # 8.2e-3
-    assert max(of("/cross_entropy") + of("/loss")) < 1e-3  # 3.3e-4
+    assert max(of("/logits")) < 3e-2  # 1.1e-2
+    assert max(of("/cross_entropy") + of("/loss")) < 5e-3  # 1.8e-3
     # Masks and what is made of them alone stay float32.
-    assert max(of("/overlap")) < 1e-5  # 1.2e-7
+    assert max(of("/overlap")) < 1e-5  # 8.2e-7
     # Single ones are further off, where rounding flips ReLUs.
-    assert np.median(of("train/0/grad")) < 3e-2  # 1.1e-2
+    assert np.median(of("train/0/grad")) < 2e-2  # 6.3e-3
 
 
 # === The baseline and the backbone of their own files ===
@@ -179,8 +177,12 @@ def test_efficientnet_file_is_the_references():
 def test_efficientnet_on_noise(efficientnet):
     expected, meta = load("efficientnet_lite0")
     found = compute.efficientnet_noise(efficientnet, meta)
-    # Those of images have a test of their own, as they need the images.
-    expected = without(expected, "image/")
+    expected = {
+        key: value
+        for key, value in expected.items()
+        # These have a test of their own, as they need the images.
+        if not key.startswith("image/")
+    }
     assert_reproduced(found, expected, "efficientnet_lite0")
 
 

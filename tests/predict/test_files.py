@@ -184,10 +184,7 @@ def test_run_and_saved_model_predict_as_evaluation(
     assert softmax(logits["pred_ens"]).max(-1).std() > 1e-3
     # More than a batch, and a smaller one at the end.
     flags = ["--batch-size", 4, "--csv", tmp_path / "out.csv"]
-    folders = [model.run]
-    if method != "fusion":  # whose export has heads, as multi_headed's has
-        folders.append(model.saved())
-    for folder in folders:
+    for folder in (model.run, model.saved()):
         rows = predicted(folder, images, *flags)
         assert [row["path"] for row in rows] == paths
         assert_rows(rows, logits, "pred_ens", kind)

@@ -1,14 +1,17 @@
 """What `environment.json` says of the code and the machine."""
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
-from dmg_tf.devices import onednn
+from dmg_tf.devices.onednn import VARIABLE
 from dmg_tf.runs import environment
 from dmg_tf.runs.environment import describe
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -59,8 +62,21 @@ def test_the_processor_is_the_kernel_s_word(monkeypatch):
     assert environment._processor()["avx512"] is False
 
 
-@pytest.mark.parametrize("on", [False, True])
-def test_it_says_whether_onednn_computes(on, monkeypatch):
-    # TensorFlow decides once a process; see tests/devices/test_onednn.py.
-    monkeypatch.setattr(onednn, "is_on", lambda: on)
-    assert describe(None, None)["onednn"] is on
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_it_says_whether_onednn_computes(value):
+    # TensorFlow decides once a process.
+    code = (
+        "import json, dmg_tf_command;"
+        "from dmg_tf.runs.environment import describe;"
+        "print(json.dumps(describe(None, None)['onednn']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is (value == "1")
