@@ -76,6 +76,7 @@ wheel-smoke: setup-dev
 # TORCH is a Python that has PyTorch and torchvision, to compare with.
 benchmark: setup-dev
 	$(BIN)/python -m benchmarks.train_step $(TORCH_FLAG)
+	$(BIN)/python -m benchmarks.operations --image-size 64 --batch-size 63
 	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.input $(DATA_FLAG) $(TORCH_FLAG)
 	$(BIN)/python -m benchmarks.startup $(DATA_FLAG)

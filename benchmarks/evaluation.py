@@ -24,26 +24,35 @@ from benchmarks.side_by_side import (
 RULES = ("plain", "pred_ens", "mask_ens", "known_domain", "mask by mask")
 
 
-def worker(rule, backbone, image_size, batch_size):
+def worker(
+    rule,
+    backbone,
+    image_size,
+    batch_size,
+    domains=models.DOMAINS,
+    classes=models.CLASSES,
+):
     """Returns the function that predicts a batch and gives its seconds."""
     import tensorflow as tf
 
     from dmg_tf.evaluation.evaluator import Evaluator
 
     method = "aggregate" if rule == "plain" else "dmg"
-    model = models.ours(method, backbone, image_size)
+    model = models.ours(
+        method, backbone, image_size, domains=domains, classes=classes
+    )
     rng = np.random.default_rng(0)
     shape = (batch_size, image_size, image_size, 3)
     images = tf.constant(rng.normal(size=shape).astype(np.float32))
-    ids = tf.constant(np.arange(batch_size) % len(models.DOMAINS), tf.int32)
+    ids = tf.constant(np.arange(batch_size) % len(domains), tf.int32)
     if rule == "mask by mask":
         steps = [
-            step_of(Evaluator(model, [f"mask/{domain}"]), images, ids)
-            for domain in models.DOMAINS
+            _step_of(Evaluator(model, [f"mask/{domain}"]), images, ids)
+            for domain in domains
         ]
     else:
         rule = "pred_ens" if rule == "plain" else rule
-        steps = [step_of(Evaluator(model, [rule]), images, ids)]
+        steps = [_step_of(Evaluator(model, [rule]), images, ids)]
 
     def measure():
         begin = time.perf_counter()
@@ -55,7 +64,7 @@ def worker(rule, backbone, image_size, batch_size):
     return measure
 
 
-def step_of(evaluator, images, ids):
+def _step_of(evaluator, images, ids):
     """Returns the compiled step that evaluation takes."""
     import tensorflow as tf
 

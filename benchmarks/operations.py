@@ -7,6 +7,7 @@ side by side count in full, so the sum may exceed the step.
 """
 
 import collections
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import tempfile
 from benchmarks.side_by_side import Variant, make_parser, print_table, run
 from benchmarks.train_step import worker as step_of
 
-WARM_UP = 3
+_WARM_UP = 3
 _SHOWN = 20
 
 
@@ -28,7 +29,7 @@ def worker(steps, **options):
     def measure():
         import tensorflow as tf
 
-        for _ in range(WARM_UP):
+        for _ in range(_WARM_UP):
             step()
         with tempfile.TemporaryDirectory() as folder:
             with tf.profiler.experimental.Profile(folder):
@@ -50,22 +51,20 @@ def _operations(profile: bytes) -> dict[str, tuple[int, float]]:
     """Returns {kind of operation: (calls, seconds)} of a profile."""
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
-    found = collections.defaultdict(lambda: (0, 0.0))
-    for plane in XSpace.FromString(profile).planes:
-        if plane.name != "/host:CPU":
-            continue
-        for line in plane.lines:
-            for event in line.events:
-                name = plane.event_metadata[event.metadata_id].name
-                # An operation is called NAME:KIND, all else is without a kind.
-                _, colon, kind = name.partition(":")
-                if colon and kind.isidentifier():
-                    calls, seconds = found[kind]
-                    found[kind] = (
-                        calls + 1,
-                        seconds + 1e-12 * event.duration_ps,
-                    )
-    return found
+    (host,) = (
+        plane
+        for plane in XSpace.FromString(profile).planes
+        if plane.name == "/host:CPU"
+    )
+    calls, seconds = collections.Counter(), collections.Counter()
+    for event in itertools.chain(*(line.events for line in host.lines)):
+        # An operation is called NAME:KIND, all else is without a kind.
+        name = host.event_metadata[event.metadata_id].name
+        _, colon, kind = name.partition(":")
+        if colon and kind.isidentifier():
+            calls[kind] += 1
+            seconds[kind] += 1e-12 * event.duration_ps
+    return {kind: (calls[kind], seconds[kind]) for kind in calls}
 
 
 def main(args) -> None:

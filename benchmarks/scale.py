@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from benchmarks import models
+from benchmarks import evaluation, models, train_step
 from benchmarks.side_by_side import Variant, make_parser, print_table, run
 
 BATCH = 100
@@ -38,6 +38,7 @@ VALUES = {
     "files": (10_000, 100_000, 1_000_000),
     "times": (10, 100, 1000),
 }
+WARM_UP = {"step": 2, "evaluation": 2}  # turns that do not count
 _DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
 
 
@@ -45,66 +46,34 @@ def worker(kind, backbone, batch_size, value, growing, folder=None):
     """Returns the function that does the work once and gives its seconds."""
     if kind in ("folder", "table", "lists"):
         return _listing(kind, folder)
-    sizes = {"domains": 3, "classes": 7, "image_size": 64, "replicas": 1}
-    sizes |= {growing: value}
     if kind == "repeated":
         return _repeated(value)
-    return _network(kind, backbone, batch_size, **sizes)
+    sizes = {"domains": 3, "classes": 7, "image_size": 64, "replicas": 1}
+    sizes |= {growing: value}
+    sizes["domains"] = [f"d{i}" for i in range(sizes["domains"])]
+    with _strategy(sizes.pop("replicas")).scope():
+        options = {"backbone": backbone, "batch_size": batch_size, **sizes}
+        if kind == "step":
+            return train_step.worker("dmg", **options)
+        return evaluation.worker("pred_ens", **options)
 
 
-def _network(
-    kind, backbone, batch_size, domains, classes, image_size, replicas
-):
+def _strategy(replicas):
     import tensorflow as tf
 
-    strategy = tf.distribute.get_strategy()
-    if replicas > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-        )
-        strategy = tf.distribute.MirroredStrategy(
-            [f"/cpu:{i}" for i in range(replicas)]
-        )
-    names = [f"d{i}" for i in range(domains)]
-    with strategy.scope():
-        model = models.ours(
-            "dmg", backbone, image_size, domains=names, classes=classes
-        )
-    rng = np.random.default_rng(0)
-    shape = (batch_size, image_size, image_size, 3)
-    images = tf.constant(rng.normal(size=shape).astype(np.float32))
-    ids = tf.constant(np.arange(batch_size) % domains, tf.int32)
-    labels = tf.constant(np.arange(batch_size) % classes, tf.int32)
-    if kind == "evaluation":
-        from benchmarks.evaluation import step_of
-        from dmg_tf.evaluation.evaluator import Evaluator
-
-        step = step_of(Evaluator(model, ["pred_ens"]), images, ids)
-
-        def once():
-            for value in step(images, ids).values():
-                value.numpy()
-    else:
-        inputs = {"image": images, "domain_ids": ids}
-        data = tf.data.Dataset.from_tensors((inputs, labels)).repeat()
-        if replicas > 1:
-            data = strategy.experimental_distribute_dataset(data)
-        model.make_train_function()
-        iterator = iter(data)
-
-        def once():
-            float(model.train_function(iterator)["loss"])
-
-    return _timed(once, warm_up=2)
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+    return tf.distribute.MirroredStrategy(
+        [f"/cpu:{i}" for i in range(replicas)]
+    )
 
 
-def _timed(once, warm_up=0):
+def _timed(once):
     def measure():
-        nonlocal warm_up
-        for _ in range(warm_up):
-            once()
-        warm_up = 0
         begin = time.perf_counter()
         once()
         return time.perf_counter() - begin
@@ -196,6 +165,8 @@ def _point(kind, growing, value, args) -> tuple[float, int]:
             folder=folder,
         )
         try:
+            for _ in range(WARM_UP.get(kind, 0)):
+                variant.ask()
             seconds = [variant.ask() for _ in range(args.rounds)]
             return statistics.median(seconds), variant.ask("memory")
         finally:

@@ -39,29 +39,42 @@ def worker(
     precision="",
     fit=False,
     sharpness=None,
+    domains=models.DOMAINS,
+    classes=models.CLASSES,
 ):
-    """Returns the function that takes one step and gives its seconds."""
+    """Returns the function that takes one step and gives its seconds.
+
+    The strategy in scope, if there is one, shares the batch out.
+    """
     rng = np.random.default_rng(0)
     shape = (batch_size, image_size, image_size, 3)
     images = rng.normal(size=shape).astype(np.float32)
-    labels = rng.integers(0, models.CLASSES, batch_size)
+    labels = rng.integers(0, classes, batch_size)
     if method == "torch":
         return _torch_step(backbone, images, labels)
     import tensorflow as tf
 
-    ids = tf.constant(np.arange(batch_size) % len(models.DOMAINS), tf.int32)
+    ids = tf.constant(np.arange(batch_size) % len(domains), tf.int32)
     labels = tf.constant(labels, tf.int32)
     images = tf.constant(images)
     if method == "plain":
         model, inputs = models.plain_keras(backbone, image_size), images
     else:
         model = models.ours(
-            method, backbone, image_size, precision or "float32", sharpness
+            method,
+            backbone,
+            image_size,
+            precision or "float32",
+            sharpness,
+            domains=domains,
+            classes=classes,
         )
         inputs = {"image": images, "domain_ids": ids}
     data = tf.data.Dataset.from_tensors((inputs, labels)).repeat()
     if fit:
         return _fit(model, data)
+    strategy = tf.distribute.get_strategy()
+    data = strategy.experimental_distribute_dataset(data)
     model.make_train_function()
     iterator = iter(data)
 

@@ -101,8 +101,8 @@ def made(monkeypatch):
     def spy(name):
         make = getattr(benchmarks.models, name)
 
-        def spied(*args):
-            model = make(*args)
+        def spied(*args, **sizes):
+            model = make(*args, **sizes)
             models.append((args, model))
             return model
 

@@ -14,7 +14,7 @@ _THREADS = (
     "OMP_NUM_THREADS",
 )
 _limited = {}  # what `limit_threads` has set
-# Instructions that multiply bfloat16: of servers since 2020 and 2023.
+# Instructions that multiply bfloat16.
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -38,12 +38,14 @@ def limit_threads() -> None:
     up its share early in each period and then stands still. What the user set
     is kept.
     """
-    quota = _quota()
-    if quota is None or cores() >= (os.cpu_count() or 1):
+    if _quota() is None:
+        return
+    threads = cores()
+    if threads >= (os.cpu_count() or 1):
         return
     for name in _THREADS:
         if name not in os.environ:
-            os.environ[name] = _limited[name] = str(cores())
+            os.environ[name] = _limited[name] = str(threads)
 
 
 def share_of_threads(parts: int) -> dict[str, str]:
@@ -89,22 +91,16 @@ def multiplies_bfloat16() -> bool:
 def _quota() -> float | None:
     """Returns the cores' worth of time that a container has; None for all.
 
-    Groups have it in a file of theirs; inside a container, theirs is the root.
+    Groups have it in a file of theirs, of version 2 or 1; inside a container,
+    theirs is the root.
     """
-    for folder in _folders():
+    try:
+        text = (_CGROUPS / "cpu.max").read_text()
+    except OSError:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
         try:
-            limit, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            try:
-                limit = (folder / "cpu.cfs_quota_us").read_text()
-                period = (folder / "cpu.cfs_period_us").read_text()
-            except OSError:
-                continue
-        if limit.strip() not in ("max", "-1"):
-            return int(limit) / int(period)
-    return None
-
-
-def _folders() -> list[pathlib.Path]:
-    """Returns where the quota may be: of version 2, then of version 1."""
-    return [_CGROUPS, _CGROUPS / "cpu"]
+            text = " ".join((_CGROUPS / "cpu" / n).read_text() for n in names)
+        except OSError:
+            return None
+    limit, period = text.split()
+    return None if limit in ("max", "-1") else int(limit) / int(period)

@@ -332,7 +332,8 @@ class DMG(DomainModel):
         """[B, ...] -> [D, B, N]: what a network gives under each soft mask.
 
         Some masks are one batch; with many domains there are several of these,
-        one behind the other, so that memory does not grow with D.
+        one behind the other, so that never more than `_MASKS_AT_ONCE` copies
+        of a batch are in memory.
         """
         found, num_domains = [], len(self.source_domains)
         for first in range(0, num_domains, _MASKS_AT_ONCE):

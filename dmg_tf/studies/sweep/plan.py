@@ -66,12 +66,13 @@ def plan_runs(
         *(dict.fromkeys(v) for v in (args.seeds, args.backbones, targets)),
         variants,
     )
-    counts: dict[str, int] = {}
+    counts: dict[tuple, int] = {}
 
-    def count(config):  # the images of a target are listed once
-        if config.target not in counts:
-            counts[config.target] = config.count_images()
-        return counts[config.target]
+    def count(config):  # images are listed once, for all methods and seeds
+        which = config.data, config.sources, config.target, config.split
+        if which not in counts:
+            counts[which] = config.count_images()
+        return counts[which]
 
     runs: dict[str, PlannedRun] = {}
     for seed, backbone, target, variant in combinations:
