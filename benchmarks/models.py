@@ -33,6 +33,8 @@ def ours(
     model.use_optimizers(
         {name: Adam(schedule, l2=1e-5) for name in model.trained_apart()}
     )
+    for name, optimizer in model.optimizers.items():
+        optimizer.build(model.trained_by(name))
     return model
 
 
